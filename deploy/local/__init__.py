@@ -1,0 +1,1 @@
+"""Everything on one machine, with no container engine."""

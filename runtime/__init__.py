@@ -1,0 +1,1 @@
+"""What every process needs: settings, errors, Kafka clients, retry, dead letters, logs, metrics."""

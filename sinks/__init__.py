@@ -1,0 +1,1 @@
+"""Plain consumers: the ClickHouse sink and the SIEM forwarder."""
