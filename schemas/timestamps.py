@@ -1,0 +1,39 @@
+"""RFC 3339 timestamps in UTC, the only form of time an event carries."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from functools import lru_cache
+
+__all__ = ["format_epoch_ms", "parse_rfc3339"]
+
+# Seconds may carry 1 to 9 decimals. Only UTC: one spelling of an instant keeps text sortable.
+_RFC3339_UTC = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(?:Z|\+00:00)"
+)
+
+
+def parse_rfc3339(text: str) -> datetime:
+    """Parse RFC 3339 in UTC (`2026-11-22T10:00:00.123Z`); digits past microseconds are dropped.
+
+    Raises ValueError for any other form, and for a date or time that does not exist.
+    """
+    match = _RFC3339_UTC.fullmatch(text)
+    if match is None:
+        raise ValueError("not RFC 3339 in UTC, such as 2026-11-22T10:00:00.123Z")
+    seconds, fraction = match.groups()
+    moment = datetime.fromisoformat(seconds)
+    microsecond = int(fraction[:6].ljust(6, "0")) if fraction else 0
+    return moment.replace(microsecond=microsecond, tzinfo=UTC)
+
+
+@lru_cache(maxsize=64)
+def _second_text(epoch_s: int) -> str:
+    return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def format_epoch_ms(epoch_ms: int) -> str:
+    """Format milliseconds since 1970 as `2026-11-22T10:00:00.123Z`."""
+    epoch_s, ms = divmod(epoch_ms, 1000)
+    return f"{_second_text(epoch_s)}.{ms:03d}Z"
