@@ -74,7 +74,7 @@ def decode_enriched(value: bytes) -> EnrichedEvent:
 
 
 def decode_event(value: bytes) -> AuditEvent:
-    """Decode one value of the raw topic without judging its limits; InvalidEvent where it is none."""
+    """Decode one value of the raw topic, limits unjudged; InvalidEvent where it is none."""
     return _decode(_raw, value)
 
 

@@ -20,17 +20,15 @@ __all__ = ["FILES", "audit_event_schema", "enriched_event_schema", "write"]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _UUID7 = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
-_UTC = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|\+00:00)$"
-)
+_UTC = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|\+00:00)$"
 
 
 def audit_event_schema() -> dict[str, Any]:
     """Return the schema of what producers write. Size limits in bytes stand in its description."""
     schema = _schema_of(AuditEvent, "auditbus audit event, version 1")
     schema["description"] = (
-        f"One audit event: a JSON object in UTF-8 of at most {limits.MAX_EVENT_BYTES} bytes, no key "
-        f"repeated in any object; metadata at most {limits.MAX_METADATA_BYTES} bytes. Unknown "
+        f"One audit event: a JSON object in UTF-8 of at most {limits.MAX_EVENT_BYTES} bytes, no "
+        f"key repeated in any object; metadata at most {limits.MAX_METADATA_BYTES} bytes. Unknown "
         "fields are allowed and kept byte for byte. null on an optional field means absent."
     )
     # The names that the stream adds must not come from a producer.

@@ -1,9 +1,9 @@
-"""Is this an audit event? One function, used by the SDK before sending and by the stream.
+r"""Is this an audit event? One function, used by the SDK before sending and by the stream.
 
 The hot path proves three things with C code alone: `orjson` parses strictly (UTF-8, no NaN, no
 lone surrogates), encoding the result again gives the same bytes back only if no key was repeated
 at any depth, and `msgspec` checks the types. Bytes that are valid but spelt another way (spaces,
-`\\u0041`, `1.50`) take a slower path that looks for repeated keys itself.
+`\u0041`, `1.50`) take a slower path that looks for repeated keys itself.
 """
 
 from __future__ import annotations
@@ -78,9 +78,7 @@ def _parse(raw: bytes | None) -> dict[str, Any]:
     if not raw:
         _refuse(RejectCode.EMPTY, None, "the value is empty")
     if len(raw) > MAX_EVENT_BYTES:
-        _refuse(
-            RejectCode.TOO_LARGE, None, f"{len(raw):,} bytes; the limit is {MAX_EVENT_BYTES:,}"
-        )
+        _refuse(RejectCode.TOO_LARGE, None, f"{len(raw):,} bytes; the limit is {MAX_EVENT_BYTES:,}")
     try:
         fields = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -170,9 +168,7 @@ def _check_metadata(metadata: dict[str, Any], raw: bytes) -> None:
         )
     # Encoding metadata again only matters where the event is large enough to break the limit.
     if len(raw) > MAX_METADATA_BYTES and len(orjson.dumps(metadata)) > MAX_METADATA_BYTES:
-        _refuse(
-            RejectCode.INVALID_VALUE, "metadata", f"the limit is {MAX_METADATA_BYTES:,} bytes"
-        )
+        _refuse(RejectCode.INVALID_VALUE, "metadata", f"the limit is {MAX_METADATA_BYTES:,} bytes")
 
 
 def _from_orjson(raw: bytes, error: orjson.JSONDecodeError) -> InvalidEvent:

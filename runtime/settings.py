@@ -1,0 +1,254 @@
+"""Settings: `AUDITBUS_*` variables over `auditbus.toml` over defaults; secrets also as `*_FILE`.
+
+Built once at an entry point by `load_settings` and passed down; nothing reads the environment at
+import. A wrong one is refused with its name. docs/configuration.md is generated from here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from auditbus.runtime.errors import SettingsError
+from auditbus.schemas.topics import TopicNames
+
+__all__ = [
+    "ClickHouseSettings",
+    "ForwarderSettings",
+    "KafkaSettings",
+    "LogSettings",
+    "Settings",
+    "SinkSettings",
+    "StreamSettings",
+    "load_settings",
+    "variables",
+]
+
+_PREFIX = "AUDITBUS_"
+# Variables that are not settings of the pipeline: the config file's own path, and tooling.
+_NOT_SETTINGS = frozenset({"AUDITBUS_CONFIG", "AUDITBUS_CACHE_DIR"})
+_TOOLING_PREFIXES = ("AUDITBUS_TEST_", "AUDITBUS_BENCH_")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+
+class KafkaSettings(_Section):
+    """How to reach Kafka, and how the topics are made."""
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    """Brokers, `host:port` separated by commas."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """How to talk to the brokers."""
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    """SASL mechanism, where the protocol has SASL."""
+    sasl_username: str | None = None
+    """SASL user."""
+    sasl_password: SecretStr | None = None
+    """SASL password."""
+    ssl_ca_location: Path | None = None
+    """File of the certificate authorities that signed the brokers' certificates."""
+    topic_prefix: str = ""
+    """Put before every topic and consumer group, to keep installations apart on one cluster."""
+    partitions: int = Field(12, ge=1, le=10_000)
+    """Partitions of the event topics when they are created."""
+    replication_factor: int = Field(1, ge=1, le=32)
+    """Replicas of each topic when it is created; 3 in production."""
+    min_insync_replicas: int = Field(1, ge=1, le=32)
+    """Replicas that must have an event before it counts as written; 2 in production."""
+    require_log_append_time: bool = True
+    """Refuse a raw topic whose timestamps producers may choose. Only Tansu needs false."""
+
+    @property
+    def topics(self) -> TopicNames:
+        """The topics' names with the prefix."""
+        return TopicNames.with_prefix(self.topic_prefix)
+
+    def group(self, name: str) -> str:
+        """Return the consumer group called `name`, with the prefix."""
+        return f"{self.topic_prefix}{name}"
+
+
+class ClickHouseSettings(_Section):
+    """How to reach ClickHouse over HTTP."""
+
+    url: str = "http://127.0.0.1:8123"
+    """Address of ClickHouse's HTTP interface."""
+    username: str = "default"
+    """User."""
+    password: SecretStr | None = None
+    """Password; in local mode the token of DIR/endpoints.json."""
+    connect_timeout_s: float = Field(5.0, gt=0)
+    """Seconds to wait for a connection."""
+    request_timeout_s: float = Field(60.0, gt=0)
+    """Seconds to wait for an answer to one request."""
+
+
+class StreamSettings(_Section):
+    """The Faust stream."""
+
+    geoip_city: Path | None = None
+    """City database (GeoLite2-City or GeoIP2-City .mmdb). Default: the DB-IP one of the install."""
+    geoip_asn: Path | None = None
+    """ASN database (GeoLite2-ASN .mmdb), optional."""
+    geoip_reload_s: float = Field(10.0, gt=0)
+    """Seconds between looks for a replaced database file."""
+    flush_events: int = Field(10_000, ge=1)
+    """Most events produced before waiting for the brokers' acknowledgement."""
+    health_host: str = "127.0.0.1"
+    """Address of /healthz, /readyz and /metrics."""
+    health_port: int = Field(9101, ge=0, le=65535)
+    """Port of /healthz, /readyz and /metrics; 0 takes a free one."""
+    web_port: int | None = Field(None, ge=1, le=65535)
+    """Port of Faust's own web view; off unless set."""
+
+
+class SinkSettings(_Section):
+    """The ClickHouse sink."""
+
+    batch_rows: int = Field(10_000, ge=1, le=1_000_000)
+    """Most events of one insert."""
+    batch_bytes: int = Field(16 * 1024 * 1024, ge=1024)
+    """Most bytes of one insert."""
+    linger_ms: int = Field(250, ge=0)
+    """Milliseconds an insert waits for more events."""
+    health_host: str = "127.0.0.1"
+    """Address of /healthz, /readyz and /metrics."""
+    health_port: int = Field(9102, ge=0, le=65535)
+    """Port of /healthz, /readyz and /metrics; 0 takes a free one."""
+
+
+class ForwarderSettings(_Section):
+    """The SIEM forwarder. `destinations` maps a name to that destination's own settings."""
+
+    destinations: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Destinations by name, in auditbus.toml as [forwarder.destinations.NAME]."""
+    health_host: str = "127.0.0.1"
+    """Address of /healthz, /readyz and /metrics."""
+    health_port: int = Field(9103, ge=0, le=65535)
+    """Port of /healthz, /readyz and /metrics; 0 takes a free one."""
+
+
+class LogSettings(_Section):
+    """Logs go to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe level that is written."""
+    format: Literal["text", "json"] = "text"
+    """text for people, json for collectors."""
+
+
+class Settings(_Section):
+    """Everything. Frozen; secrets are hidden from repr."""
+
+    kafka: KafkaSettings = KafkaSettings()
+    clickhouse: ClickHouseSettings = ClickHouseSettings()
+    stream: StreamSettings = StreamSettings()
+    sink: SinkSettings = SinkSettings()
+    forwarder: ForwarderSettings = ForwarderSettings()
+    log: LogSettings = LogSettings()
+    data_dir: Path = Path(".auditbus")
+    """Where local mode keeps its data."""
+    operator_account: str = Field("system", min_length=1)
+    """Account of events that belong to no tenant."""
+    catalogue: Path | None = None
+    """TOML file of the operator's own actions."""
+
+
+def variables() -> Iterator[tuple[str, tuple[str, ...], bool]]:
+    """Yield every environment variable: its name, the path of its setting, whether it is secret."""
+    for name, field in Settings.model_fields.items():
+        section = field.annotation
+        if not (isinstance(section, type) and issubclass(section, _Section)):
+            yield f"{_PREFIX}{name.upper()}", (name,), False
+            continue
+        for key, inner in section.model_fields.items():
+            if inner.annotation == dict[str, dict[str, Any]]:
+                continue  # a table; only the file can say it
+            secret = "SecretStr" in str(inner.annotation)
+            yield f"{_PREFIX}{name.upper()}_{key.upper()}", (name, key), secret
+
+
+def load_settings(
+    environ: Mapping[str, str] | None = None, config_file: Path | None = None
+) -> Settings:
+    """Build the settings. The file is `config_file`, else AUDITBUS_CONFIG, else ./auditbus.toml.
+
+    Raises SettingsError naming the variable or key that is wrong, unknown or unreadable.
+    """
+    environ = os.environ if environ is None else environ
+    values = _read_file(environ, config_file)
+    for path, variable, text in _from_environment(environ):
+        _put(values, path, text, variable)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from None
+
+
+def _read_file(environ: Mapping[str, str], config_file: Path | None) -> dict[str, Any]:
+    named = config_file or (Path(p) if (p := environ.get("AUDITBUS_CONFIG")) else None)
+    path = named or Path("auditbus.toml")
+    if named is None and not path.exists():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"settings file {path}: {error}") from error
+
+
+def _from_environment(
+    environ: Mapping[str, str],
+) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    known = {name: (path, secret) for name, path, secret in variables()}
+    for variable in sorted(environ):
+        if not variable.startswith(_PREFIX) or variable in _NOT_SETTINGS:
+            continue
+        if variable.startswith(_TOOLING_PREFIXES):
+            continue
+        if variable in known:
+            yield known[variable][0], variable, environ[variable]
+            continue
+        secret = variable.removesuffix("_FILE")
+        if variable.endswith("_FILE") and known.get(secret, ((), False))[1]:
+            if secret in environ:
+                raise SettingsError(f"{secret} and {variable} are both set: keep one")
+            yield known[secret][0], variable, _read_secret(variable, environ[variable])
+            continue
+        near = difflib.get_close_matches(variable, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise SettingsError(f"{variable} is not a setting{hint}")
+
+
+def _read_secret(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{variable}: {error}") from error
+
+
+def _put(values: dict[str, Any], path: tuple[str, ...], text: str, variable: str) -> None:
+    *sections, key = path
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise SettingsError(f"{section} in the settings file must be a table ({variable})")
+    values[key] = text
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        path = ".".join(str(part) for part in item["loc"])
+        variable = _PREFIX + path.replace(".", "_").upper()
+        lines.append(f"{path} ({variable}): {item['msg']}")
+    return "\n".join(lines)
