@@ -27,8 +27,8 @@ def parse_client_address(text: str) -> IPv4Address | IPv6Address | None:
 def _bare(text: str) -> str:
     """Return ``text`` without brackets, port and zone."""
     if text.startswith("["):  # RFC 3986 section 3.2.2: [2001:db8::1]:443
-        host, _, port = text[1:].partition("]")
-        text = host if not port or _is_port(port) else ""
+        host, closing, port = text[1:].partition("]")
+        text = host if closing and (not port or _is_port(port)) else ""
     elif text.count(":") == 1:  # more than one colon is IPv6, which carries a port in brackets only
         host, _, port = text.partition(":")
         text = host if _is_port(":" + port) else ""

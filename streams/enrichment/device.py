@@ -73,8 +73,10 @@ def _place(device: Device) -> str:
         named = not brand or brand in _BRANDS_IN_MODEL or device.model.startswith(brand)
         return device.model if named else f"{brand} {device.model}"
     # macOS and Linux go by name; of Windows and of phones people also say the version.
-    versioned = device.os in {"Windows", "Android", "iOS"}
-    return f"{device.os or ''} {_short(device.os_version, 1) if versioned else ''}".strip()
+    if device.os in {"Android", "iOS"}:
+        return f"{device.os} {_short(device.os_version, 1)}".strip()
+    version = device.os_version if device.os == "Windows" else None
+    return f"{device.os or ''} {version or ''}".strip()
 
 
 def _short(version: str | None, parts: int) -> str:
