@@ -12,7 +12,7 @@ AuditbusError                      (auditbus.schemas.errors)
 ├── OffsetLost                     the committed offset is no longer in the topic
 └── PublishError                   an event could not be published
     ├── QueueFull        retriable the producer's queue is full: nothing was sent
-    ├── ProducerClosed             emit() after close()
+    ├── ProducerClosed             emit() after close(), or in a process forked from its own
     └── DeliveryFailed             the broker refused it, or no acknowledgement came in time
 """
 
@@ -95,17 +95,20 @@ class QueueFull(PublishError):
 
 
 class ProducerClosed(PublishError):
-    """The producer has been closed."""
+    """The producer has been closed, or belongs to the process that this one was forked from."""
 
 
 class DeliveryFailed(PublishError):
-    """Kafka did not acknowledge the event.
+    """Kafka did not acknowledge the event, or `count` of them.
 
-    `retriable` says whether publishing the same event (same id) again may succeed.
+    `may_retry` says whether publishing the same event (same id) again may succeed.
     """
 
-    def __init__(self, reason: str, *, topic: str | None = None, may_retry: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, topic: str | None = None, may_retry: bool = False, count: int = 1
+    ) -> None:
         """Keep the topic; `reason` is librdkafka's."""
         super().__init__(reason)
         self.topic = topic
         self.may_retry = may_retry
+        self.count = count

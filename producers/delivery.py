@@ -1,0 +1,141 @@
+"""The delivery handle that `emit` returns, and the count of failures that nobody has seen."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from confluent_kafka import KafkaError, Message
+
+from auditbus.runtime.errors import DeliveryFailed
+
+__all__ = ["Delivery", "UnseenFailures"]
+
+_log = logging.getLogger("auditbus.producers")
+_TIMED_OUT = frozenset({KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT})  # noqa: SLF001
+_PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001
+
+
+class UnseenFailures:
+    """Counts failed deliveries until `flush`, `close` or the handle's owner hears of them.
+
+    Its lock also guards the handles: they are many and short-lived, and a lock each would cost.
+    """
+
+    __slots__ = ("_count", "_last", "_taken", "lock", "total")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.total = 0
+        self._count = 0
+        self._taken = 0
+        self._last: DeliveryFailed | None = None
+
+    def add(self, failure: DeliveryFailed) -> int:
+        """Count one and return its round, which `seen` wants back; the caller holds the lock."""
+        self.total += 1
+        self._count += 1
+        self._last = failure
+        return self._taken
+
+    def seen(self, taken: int) -> None:
+        """Take one back, unless `take` has already told of it; the caller holds the lock."""
+        if taken == self._taken:
+            self._count -= 1
+
+    @property
+    def last(self) -> DeliveryFailed | None:
+        """The newest failure, seen or not."""
+        return self._last
+
+    def take(self) -> int:
+        """Return the count and start a new round."""
+        with self.lock:
+            count, self._count = self._count, 0
+            self._taken += 1
+        return count
+
+
+class Delivery:
+    """What became of one event: pending, acknowledged by Kafka, or failed. Safe between threads."""
+
+    __slots__ = ("_callbacks", "_done", "_failure", "_round", "_unseen", "_waiter", "id")
+
+    def __init__(self, event_id: str, unseen: UnseenFailures) -> None:
+        """Start as pending; `event_id` is the event's UUIDv7."""
+        self.id = event_id
+        self._unseen = unseen
+        self._done = False
+        self._round: int | None = None
+        self._failure: DeliveryFailed | None = None
+        self._callbacks: list[Callable[[Delivery], object]] | None = None
+        self._waiter: threading.Event | None = None
+
+    @property
+    def done(self) -> bool:
+        """True once Kafka has acknowledged the event or it has failed for good."""
+        return self._done
+
+    @property
+    def exception(self) -> DeliveryFailed | None:
+        """Why it failed; None while pending and once acknowledged."""
+        with self._unseen.lock:
+            if self._round is not None:
+                self._unseen.seen(self._round)
+                self._round = None
+            return self._failure
+
+    def wait(self, timeout_s: float) -> None:
+        """Block until Kafka has acknowledged the event, at most `timeout_s` seconds.
+
+        Raises DeliveryFailed when it failed, or when no acknowledgement came in time; in the
+        second case it may still arrive, and `done` tells.
+        """
+        with self._unseen.lock:
+            if not self._done and self._waiter is None:
+                self._waiter = threading.Event()
+            waiter = self._waiter
+        if waiter is not None and not waiter.wait(timeout_s):
+            raise DeliveryFailed(
+                f"event {self.id}: no acknowledgement within {timeout_s:g} s", may_retry=True
+            )
+        if (failure := self.exception) is not None:
+            raise failure
+
+    def add_done_callback(self, callback: Callable[[Delivery], object]) -> None:
+        """Call `callback(delivery)` once done, or at once where it is.
+
+        It runs in the producer's own thread: it must not block, and what it raises is logged.
+        """
+        with self._unseen.lock:
+            if not self._done:
+                self._callbacks = [*(self._callbacks or ()), callback]
+                return
+        callback(self)
+
+    def on_report(self, error: KafkaError | None, message: Message) -> None:
+        """Take librdkafka's delivery report."""
+        failure = None if error is None else _failure(self.id, error, message.topic())
+        with self._unseen.lock:
+            if failure is not None:
+                self._failure = failure
+                self._round = self._unseen.add(failure)
+            self._done = True
+            callbacks, self._callbacks = self._callbacks, None
+        if self._waiter is not None:
+            self._waiter.set()
+        for callback in callbacks or ():
+            try:
+                callback(self)
+            except Exception:  # noqa: BLE001 -- a service's callback; the reports must go on
+                _log.exception("delivery callback failed")
+
+
+def _failure(event_id: str, error: KafkaError, topic: str | None) -> DeliveryFailed:
+    if error.code() in _PURGED:
+        reason = "not acknowledged before the producer was closed"
+    else:
+        reason = error.str()
+    may_retry = error.retriable() or error.code() in _TIMED_OUT | _PURGED
+    return DeliveryFailed(f"event {event_id}: {reason}", topic=topic, may_retry=may_retry)

@@ -1,0 +1,259 @@
+"""`AuditProducer`: publish audit events to Kafka, in order per account, without blocking."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+from confluent_kafka import KafkaException, Producer
+
+from auditbus.producers.configuration import Option, producer_config
+from auditbus.producers.delivery import Delivery, UnseenFailures
+from auditbus.producers.encoding import encode
+from auditbus.producers.fields import EventFields
+from auditbus.runtime.errors import DeliveryFailed, ProducerClosed, QueueFull, SettingsError
+from auditbus.schemas.catalogue import Catalogue
+from auditbus.schemas.errors import InvalidEvent, RejectCode
+from auditbus.schemas.event import SCHEMA_VERSION
+from auditbus.schemas.ids import uuid7
+from auditbus.schemas.timestamps import format_epoch_ms
+from auditbus.schemas.topics import TopicNames
+from auditbus.schemas.validation import validate
+
+__all__ = ["AuditProducer"]
+
+_log = logging.getLogger("auditbus.producers")
+_POLL_S = 0.1
+_PURGE_TIMEOUT_S = 5.0
+
+
+class AuditProducer:
+    """Publishes audit events: idempotent, acknowledged by all replicas, keyed by account id.
+
+    One per process, made after any fork, shared by all threads. A daemon thread of its own serves
+    the delivery reports, so that a failure is told without another `emit`. Close it, or use it as
+    a context manager: events still queued when the interpreter ends are lost.
+
+        with AuditProducer("kafka:9092") as audit:
+            audit.emit(
+                action="StorageDeleted",
+                account={"id": "acme"},
+                actor={"type": "user", "id": "u-17", "email": "ann@example.com"},
+                targets=[{"type": "storage", "id": "s-1", "name": "Primary"}],
+            )
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        *,
+        topic: str = TopicNames().events,
+        operator_account: str = "system",
+        catalogue: Catalogue | None = None,
+        client_id: str = "auditbus-producer",
+        delivery_timeout_s: float = 120.0,
+        options: Mapping[str, Option] | None = None,
+    ) -> None:
+        """Connect in the background; returns at once, whether or not a broker answers.
+
+        bootstrap_servers   `HOST:PORT`, several with commas.
+        topic               the topic of raw events.
+        operator_account    the account id of events that name no account.
+        catalogue           gives the default descriptions (default: the built-in actions).
+        client_id           librdkafka's `client.id`: who is writing, in the broker's logs.
+        delivery_timeout_s  an event not acknowledged by then has failed.
+        options             more librdkafka options: `security.protocol`, `sasl.*`, `ssl.*`,
+                            `compression.type` (default lz4), `linger.ms` (5), queue sizes.
+
+        Raises SettingsError for an option that is unknown, wrong, or not the caller's to choose.
+        """
+        config = producer_config(bootstrap_servers, client_id, delivery_timeout_s, options or {})
+        try:
+            self._producer = Producer(config)
+        except (KafkaException, TypeError, ValueError) as error:
+            # librdkafka names the option and never quotes a secret one; `from None` because the
+            # traceback of a handler that prints locals would hold the whole configuration.
+            reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+            raise SettingsError(f"AuditProducer options: {reason}") from None
+        self._topic = topic
+        self._operator_account = operator_account
+        actions = (catalogue or Catalogue.builtin()).values()
+        self._descriptions = {item.name: item.description for item in actions if item.description}
+        self._unseen = UnseenFailures()
+        self._pid = os.getpid()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        # The thread holds no reference to self: a producer that is dropped ends its thread.
+        self._poller = threading.Thread(
+            target=_serve_reports,
+            args=(self._producer, self._unseen, self._stop),
+            name="auditbus-producer",
+            daemon=True,
+        )
+        self._poller.start()
+        weakref.finalize(self, self._stop.set)
+
+    def emit(
+        self, event: Mapping[str, Any] | None = None, /, **fields: Unpack[EventFields]
+    ) -> Delivery:
+        """Queue one event for Kafka and return its delivery handle. Never blocks.
+
+        Takes the fields as keywords, or a ready mapping (which may hold unknown fields), or both:
+        keywords win. Fills what is absent: `id`, `schema_version`, `occurred_at` (now), `account`
+        (the operator's), `description` (the catalogue's).
+
+        Raises InvalidEvent, naming the field, for what breaks the schema; QueueFull when the
+        queue has no room (nothing was taken: try later); ProducerClosed after `close`, and in a
+        process forked after the producer was made; DeliveryFailed when the producer is broken
+        for good. What goes wrong later is told by the handle.
+        """
+        raw, key, event_id = self._encode({**(event or {}), **fields})
+        self._refuse_fork()
+        delivery = Delivery(event_id, self._unseen)
+        with self._lock:  # close() must not slip in between the check and the queue
+            if self._closed:
+                raise ProducerClosed("the producer is closed")
+            try:
+                self._producer.produce(self._topic, raw, key, on_delivery=delivery.on_report)
+            except BufferError:
+                raise QueueFull(
+                    f"the queue is full ({len(self._producer):,} events wait for Kafka)"
+                ) from None
+            except KafkaException as error:
+                raise DeliveryFailed(
+                    f"event {event_id}: {error.args[0].str()}", topic=self._topic
+                ) from error
+        return delivery
+
+    def emit_and_wait(
+        self,
+        event: Mapping[str, Any] | None = None,
+        /,
+        *,
+        timeout_s: float = 10.0,
+        **fields: Unpack[EventFields],
+    ) -> Delivery:
+        """Publish one event and block until Kafka has acknowledged it.
+
+        Raises what `emit` raises, and DeliveryFailed when the event failed or no acknowledgement
+        came within `timeout_s` seconds.
+        """
+        delivery = self.emit(event, **fields)
+        delivery.wait(timeout_s)
+        return delivery
+
+    def flush(self, timeout_s: float = 30.0) -> None:
+        """Block until every event emitted so far is acknowledged or has failed.
+
+        Raises DeliveryFailed, with their `count`, when some are still unacknowledged after
+        `timeout_s` seconds (they stay queued), or have failed and nobody has heard of it yet.
+        """
+        self._refuse_fork()
+        waiting = self._producer.flush(timeout_s)
+        self._tell_failures(waiting, f"{waiting} still unacknowledged after {timeout_s:g} s")
+
+    def close(self, timeout_s: float = 30.0) -> None:
+        """Flush for at most `timeout_s` seconds, give up what is left, and stop.
+
+        Raises DeliveryFailed as `flush` does; every handle is done by then. A second call does
+        nothing, nor does one in a forked process.
+        """
+        with self._lock:
+            if self._closed or self._pid != os.getpid():
+                return
+            self._closed = True
+        if self._producer.flush(timeout_s):
+            self._producer.purge()
+            self._producer.flush(_PURGE_TIMEOUT_S)  # reports the purged ones to their handles
+        self._stop.set()
+        if threading.current_thread() is not self._poller:
+            self._poller.join()
+        self._tell_failures(len(self._producer), "given up")
+
+    def __enter__(self) -> Self:
+        """Return the producer."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close; events that were not acknowledged raise, or annotate the error on its way."""
+        try:
+            self.close()
+        except DeliveryFailed as lost:
+            if error is None:
+                raise
+            error.add_note(f"auditbus: {lost}")
+
+    def _encode(self, fields: dict[str, Any]) -> tuple[bytes, bytes, str]:
+        """Fill, encode and validate; return the value, the key and the event's id."""
+        now_ms = time.time_ns() // 1_000_000
+        if fields.get("id") is None:
+            fields["id"] = uuid7(now_ms)
+        if fields.get("schema_version") is None:
+            fields["schema_version"] = SCHEMA_VERSION
+        if (occurred_at := fields.get("occurred_at")) is None:
+            fields["occurred_at"] = format_epoch_ms(now_ms)
+        elif isinstance(occurred_at, datetime):
+            fields["occurred_at"] = _utc_text(occurred_at)
+        if fields.get("account") is None:
+            fields["account"] = {"id": self._operator_account}
+        if fields.get("description") is None:
+            action = fields.get("action")
+            description = self._descriptions.get(action) if isinstance(action, str) else None
+            if description is not None:
+                fields["description"] = description
+        raw = encode(fields)
+        valid = validate(raw)
+        account = valid.account.id if valid.account else self._operator_account
+        return raw, account.encode(), valid.id
+
+    def _refuse_fork(self) -> None:
+        if self._pid != os.getpid():
+            raise ProducerClosed(
+                f"this producer belongs to process {self._pid}, from which process {os.getpid()} "
+                "was forked: make one after the fork (gunicorn: in post_fork)"
+            )
+
+    def _tell_failures(self, waiting: int, what_waits: str) -> None:
+        failed = self._unseen.take()
+        parts = []
+        if failed:
+            parts.append(f"{failed} failed, the last: {self._unseen.last}")
+        if waiting:
+            parts.append(what_waits)
+        if parts:
+            raise DeliveryFailed(
+                f"{failed + waiting} events were not acknowledged: {'; '.join(parts)}",
+                topic=self._topic,
+                may_retry=bool(waiting),
+                count=failed + waiting,
+            )
+
+
+def _utc_text(moment: datetime) -> str:
+    if moment.tzinfo is None:
+        reason = "a datetime without a time zone could be any instant: make it aware"
+        raise InvalidEvent(RejectCode.INVALID_VALUE, "occurred_at", reason)
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _serve_reports(producer: Producer, unseen: UnseenFailures, stop: threading.Event) -> None:
+    """Serve delivery reports until told to stop; log failures once a burst, never the events."""
+    logged = 0
+    while not stop.is_set():
+        producer.poll(_POLL_S)
+        if unseen.total != logged:
+            count, logged = unseen.total - logged, unseen.total
+            _log.error("%d audit events were not delivered, the last: %s", count, unseen.last)
