@@ -15,14 +15,15 @@ _WRAPPER = Path(__file__).with_name("bound_exec.py")
 class Child:
     """A command that may be started, stopped and started again; at most one process at a time.
 
-    The process leads a session of its own: the terminal's Ctrl-C reaches only the supervisor, which stops
-    the children in order. It is killed by the kernel when this process ends, however it ends.
+    The process leads a session of its own: the terminal's Ctrl-C reaches only the supervisor, which
+    stops the children in order. It is killed by the kernel when this process ends, however it ends.
 
     Args:
         name: what logs call it.
         command: program and arguments; no secret belongs here, every user can read it.
         environment: the whole environment, or None for this process's own.
-        log: the file that stdout and stderr are appended to, or None for a pipe, then read from `output`.
+        log: the file that stdout and stderr are appended to, or None for a pipe, then read from
+            `output`.
         pass_fds: descriptors that the child keeps open, such as the lock of the data directory.
     """
 
@@ -46,10 +47,13 @@ class Child:
         """Start the process; returns at once.
 
         Raises:
-            RuntimeError: off the main thread, whose end would kill the child, or while it is running.
+            RuntimeError: off the main thread, whose end would kill the child, or while it is
+                running.
         """
         if threading.current_thread() is not threading.main_thread():
-            raise RuntimeError("children start on the main thread: they die with the thread that starts them")
+            raise RuntimeError(
+                "children start on the main thread: they die with the thread that starts them"
+            )
         if self.running:
             raise RuntimeError(f"{self.name} is running already")
         if self._log is None:

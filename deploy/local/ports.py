@@ -1,4 +1,4 @@
-"""TCP ports of local mode: chosen once per data directory and kept, so that a restart keeps its addresses."""
+"""TCP ports of local mode: chosen once per data directory, so that restarts keep addresses."""
 
 import json
 import secrets
@@ -9,14 +9,16 @@ from pathlib import Path
 from auditbus.deploy.local.atomic_file import write_atomically
 
 LOOPBACK = "127.0.0.1"
-# Below the kernel's range for outgoing connections (32768 and up): none can take the port while its owner is down.
+# Below the kernel's range for outgoing connections (32768 and up): none can take the port while
+# its owner is down.
 _LOWEST, _HIGHEST = 20_000, 32_000
 
 
 def kept_port(record: Path, name: str) -> int:
-    """Return the port kept under `name` in the JSON file `record`, choosing and keeping one at first.
+    """Return the port called `name` in the JSON file `record`, choosing one at first.
 
-    A kept port that a foreign program listens on is replaced: starting matters more than the number.
+    A kept port that a foreign program listens on is replaced: starting matters more than the
+    number.
     """
     ports: dict[str, int] = json.loads(record.read_bytes()) if record.exists() else {}
     if name not in ports or not _is_free(ports[name]):

@@ -1,4 +1,4 @@
-"""Progress of long work: one line that changes in a terminal, a plain line now and then elsewhere."""
+"""Progress of long work: one changing line in a terminal, a plain line now and then elsewhere."""
 
 import sys
 import time

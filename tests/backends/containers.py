@@ -7,15 +7,16 @@ import secrets
 import time
 from collections.abc import Callable
 
-import urllib3
 from testcontainers.community.clickhouse import ClickHouseContainer
 from testcontainers.community.kafka import KafkaContainer
 from testcontainers.core.container import DockerContainer
 
 from auditbus.deploy.local.kafka import kafka_answers
 from auditbus.deploy.local.ports import free_port
+from auditbus.deploy.local.probes import http_answers
 
-_KAFKA_IMAGE = "confluentinc/cp-kafka:7.9.0"  # KafkaContainer drives Confluent's image; this is Kafka 3.9
+# KafkaContainer drives Confluent's image only; this is Kafka 3.9.
+_KAFKA_IMAGE = "confluentinc/cp-kafka:7.9.0"
 _CLICKHOUSE_IMAGE = "clickhouse/clickhouse-server:26.8"
 _KAFKA_PORT, _CLICKHOUSE_PORT = 9093, 8123  # inside the containers
 _START_TIMEOUT_S = 60
@@ -71,10 +72,4 @@ class ContainerClickHouse(_ContainerPart):
         container.with_bind_ports(_CLICKHOUSE_PORT, self.port)
         self.host = container.get_container_host_ip()
         self.url = f"http://{self.host}:{self.port}"
-        super().__init__(container, self._pings)
-
-    def _pings(self) -> bool:
-        try:
-            return urllib3.request("GET", f"{self.url}/ping", timeout=0.5, retries=False).status == 200
-        except urllib3.exceptions.HTTPError:
-            return False
+        super().__init__(container, lambda: http_answers(f"{self.url}/ping"))

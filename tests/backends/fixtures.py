@@ -1,7 +1,8 @@
-"""The fixtures `kafka`, `fresh_kafka`, `clickhouse` and `fresh_clickhouse`; tests/conftest.py imports them.
+"""The fixtures `kafka` and `clickhouse`, shared or fresh; tests/conftest.py imports them.
 
-`kafka` and `clickhouse` run once for the whole session: tests use names of their own (`unique_prefix`).
-The fresh ones belong to one test, which may stop, kill and start them at the same address.
+`kafka` and `clickhouse` run once for the whole session: tests use names of their own
+(`unique_prefix`). The fresh ones belong to one test, which may stop, kill and start them at the
+same address.
 """
 
 import secrets

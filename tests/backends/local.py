@@ -1,4 +1,4 @@
-"""The embedded parts as backends: Apache Kafka from its jars, and chDB behind ClickHouse's HTTP interface."""
+"""The embedded parts: Apache Kafka from its jars, and chDB behind ClickHouse's HTTP interface."""
 
 import os
 import secrets
@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import urllib3
 
 from auditbus.deploy.local.child import Child
 from auditbus.deploy.local.errors import BrokerUnavailable
 from auditbus.deploy.local.kafka import KafkaBroker, fetch_jars, find_java, kafka_answers
 from auditbus.deploy.local.ports import LOOPBACK, kept_port
+from auditbus.deploy.local.probes import http_answers
 from auditbus.deploy.local.progress import ProgressLine
 
 _START_TIMEOUT_S = 60
@@ -32,6 +32,7 @@ class _LocalPart:
         self._child.start()
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not self._answers():
+            time.sleep(0.02)
             if not self._child.running:
                 pytest.fail(f"{self._child.name} ended:\n{self._log.read_text()[-4000:]}")
             if time.monotonic() > deadline:
@@ -79,12 +80,4 @@ class LocalClickHouse(_LocalPart):
             environment={**os.environ, "AUDITBUS_CLICKHOUSE_PASSWORD": self.password},
             log=log,
         )
-        super().__init__(child, log, self._pings)
-
-    def _pings(self) -> bool:
-        try:
-            answer = urllib3.request("GET", f"{self.url}/ping", timeout=0.5, retries=False)
-        except urllib3.exceptions.HTTPError:
-            time.sleep(0.05)  # the pause between two tries of a condition that has a deadline
-            return False
-        return answer.status == 200
+        super().__init__(child, log, lambda: http_answers(f"{self.url}/ping"))

@@ -1,6 +1,7 @@
 """Which real parts the integration tests run on: containers, or the embedded ones of local mode.
 
-`AUDITBUS_TEST_BACKEND` is `auto` (containers where a Docker engine answers, else local), `containers` or `local`.
+`AUDITBUS_TEST_BACKEND` is `auto` (containers where a Docker engine answers, else local),
+`containers` or `local`.
 """
 
 import gc
@@ -18,7 +19,7 @@ class Backend(StrEnum):
 
 
 def select_backend() -> Backend:
-    """The backend of this run; skips the test where containers are demanded and no engine answers."""
+    """The backend of this run; skips where containers are demanded and no engine answers."""
     wanted = os.environ.get("AUDITBUS_TEST_BACKEND", "auto")
     if wanted == "auto":
         return Backend.LOCAL if engine_fault() else Backend.CONTAINERS
@@ -43,9 +44,9 @@ def engine_fault() -> str | None:
 
 
 def _ping(docker: ModuleType) -> str | None:
-    try:
+    try:  # making a client asks the engine for its version
         client = docker.from_env(timeout=3)
-    except docker.errors.DockerException as error:  # making a client asks the engine for its version
+    except docker.errors.DockerException as error:
         return str(error)
     client.close()
     return None

@@ -64,7 +64,9 @@ def test_a_misspelt_topic_is_not_created(kafka: Kafka, unique_prefix: str) -> No
     topic = f"{unique_prefix}misspelt"
     producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "message.timeout.ms": 1000})
     undelivered: list[bool] = []
-    producer.produce(topic, b"x", on_delivery=lambda error, _: undelivered.append(error is not None))
+    producer.produce(
+        topic, b"x", on_delivery=lambda error, _: undelivered.append(error is not None)
+    )
     producer.flush(10)
     assert undelivered == [True]
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})

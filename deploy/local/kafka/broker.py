@@ -1,14 +1,16 @@
 """One Apache Kafka node in KRaft mode on loopback: its storage, configuration and command line.
 
-Durability: Kafka acknowledges a record once it is in the operating system's page cache and leaves the disk
-to the kernel. `kill -9` of the broker therefore loses nothing that was acknowledged; a power failure may
-lose the last seconds. Production replicates to three machines instead (docker-compose.yml, ARCHITECTURE.md).
+Durability: Kafka acknowledges a record once it is in the operating system's page cache and leaves
+the disk to the kernel. `kill -9` of the broker therefore loses nothing that was acknowledged; a
+power failure may lose the last seconds. Production replicates to three machines instead.
 """
 
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -21,7 +23,8 @@ _JVM_FLAGS = (
     "-XX:+UseSerialGC",  # measured: starts as quickly as any and leaves the second core alone
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller.QuorumController=error",
-    "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.clients.NetworkClient=error",  # warns at every stop
+    # Both warn at every start or stop, of nothing.
+    "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.clients.NetworkClient=error",
 )
 _PROPERTIES = """\
 # Written by auditbus at every start; changes are lost.
@@ -46,6 +49,9 @@ offsets.topic.num.partitions=8
 transaction.state.log.num.partitions=4
 # A lone consumer starts at once instead of waiting three seconds for company.
 group.initial.rebalance.delay.ms=0
+# After kill -9 the node is let in again once its last session has run out; nine seconds by default.
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
 # The default of 128 MB would be a quarter of the heap; only small topics are compacted.
 log.cleaner.dedupe.buffer.size=16777216
 """
@@ -55,7 +61,8 @@ class KafkaBroker:
     """The broker of one directory.
 
     Args:
-        directory: holds ports, configuration and data; made when missing, owned by one process at a time.
+        directory: holds ports, configuration and data; made when missing, owned by one process at a
+            time.
         java: the Java runtime; see `find_java`.
         jars: the directory of jars; see `fetch_jars`.
     """
@@ -73,6 +80,16 @@ class KafkaBroker:
     def bootstrap_servers(self) -> str:
         """HOST:PORT for clients; the same after a restart."""
         return f"{LOOPBACK}:{self._port}"
+
+    @property
+    def notice(self) -> str | None:
+        """Nothing to say: this is the real broker."""
+        return None
+
+    @property
+    def role_environment(self) -> Mapping[str, str]:
+        """Settings that every role needs on this broker: none."""
+        return MappingProxyType({})
 
     def prepare(self) -> None:
         """Write the configuration, and format the storage at first; blocks for about a second then.
@@ -92,7 +109,8 @@ class KafkaBroker:
         if (data / "meta.properties").exists():
             return
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        # --cluster-id=X: an id may begin with a dash. --ignore-formatted: a first format may have been killed half-way.
+        # --cluster-id=X: an id may begin with a dash. --ignore-formatted: a first format may have
+        # been killed half-way.
         format_storage = ["format", f"--cluster-id={cluster_id}", "--ignore-formatted"]
         done = subprocess.run(
             [*self._jvm(), "kafka.tools.StorageTool", *format_storage, "-c", self._properties],
@@ -104,7 +122,7 @@ class KafkaBroker:
             raise BrokerUnavailable(f"formatting {data} failed:\n{done.stdout}{done.stderr}")
 
     def command(self) -> list[str]:
-        """The command line of the broker, for a `Child`."""
+        """Return the command line of the broker, for a `Child`."""
         return [*self._jvm(), "kafka.Kafka", str(self._properties)]
 
     @property
@@ -116,7 +134,7 @@ class KafkaBroker:
 
 
 def kafka_answers(bootstrap_servers: str, timeout_s: float) -> bool:
-    """Whether a broker answers a metadata request; blocks until it does, at most `timeout_s` seconds."""
+    """Say whether a broker answers; blocks until one does, at most `timeout_s` seconds."""
     client = AdminClient(
         {
             "bootstrap.servers": bootstrap_servers,

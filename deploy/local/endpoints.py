@@ -1,0 +1,55 @@
+"""DIR/endpoints.json: where a running pipeline is reached, for commands and for people's own tools.
+
+It exists while the pipeline runs, and holds the store's password: only its owner can read it.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from auditbus.deploy.local.atomic_file import write_atomically
+from auditbus.deploy.local.errors import NotRunning
+
+_NAME = "endpoints.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Addresses of a running pipeline.
+
+    Attributes:
+        kafka: HOST:PORT of the broker.
+        clickhouse: URL of ClickHouse's HTTP interface.
+        token: ClickHouse's password, for the user `default`.
+    """
+
+    kafka: str
+    clickhouse: str
+    token: str
+
+    def __repr__(self) -> str:
+        return f"Endpoints(kafka={self.kafka!r}, clickhouse={self.clickhouse!r}, token=…)"
+
+    def write(self, directory: Path) -> None:
+        """Write the file of `directory`, whole or not at all, mode 0600."""
+        write_atomically(directory / _NAME, json.dumps(asdict(self), indent=2).encode() + b"\n")
+
+    @classmethod
+    def read(cls, directory: Path) -> "Endpoints":
+        """Return what the pipeline running on `directory` wrote; unknown keys are ignored.
+
+        Raises:
+            NotRunning: there is no such file.
+        """
+        try:
+            found = json.loads((directory / _NAME).read_bytes())
+        except FileNotFoundError:
+            raise NotRunning(
+                f"no pipeline runs on {directory}: start it with `auditbus up --data {directory}`"
+            ) from None
+        return cls(kafka=found["kafka"], clickhouse=found["clickhouse"], token=found["token"])
+
+
+def remove_endpoints(directory: Path) -> None:
+    """Remove the file of `directory`: nothing is running there."""
+    (directory / _NAME).unlink(missing_ok=True)
