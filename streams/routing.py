@@ -1,0 +1,101 @@
+"""Where each record of a batch goes: enriched and signals, or the dead letters."""
+
+from __future__ import annotations
+
+from auditbus.runtime import metrics
+from auditbus.runtime.dead_letters import DeadLetter, Header, Origin
+from auditbus.runtime.errors import TopicMisconfigured
+from auditbus.runtime.logging import get_logger
+from auditbus.schemas.errors import InvalidEvent
+from auditbus.streams.enrichment.splice import Enricher
+from auditbus.streams.publisher import Publisher
+from auditbus.streams.records import Record, Records
+
+__all__ = ["STAGE", "Router"]
+
+STAGE = "stream"
+TOO_LARGE_ENRICHED = "too_large_enriched"
+_LOG_APPEND_TIME = 1
+# What a record's batch adds to its bytes on the broker, generously.
+_RECORD_OVERHEAD_BYTES = 1024
+
+_log = get_logger(__name__)
+
+
+class Router:
+    """Routes batches. A record that is no event costs only itself."""
+
+    def __init__(
+        self,
+        enricher: Enricher,
+        publisher: Publisher,
+        *,
+        max_enriched_bytes: int,
+        require_log_append_time: bool = True,
+    ) -> None:
+        """`max_enriched_bytes` is the enriched topic's max.message.bytes."""
+        self._enrich = enricher.enrich
+        self._publisher = publisher
+        self._max_value_bytes = max_enriched_bytes - _RECORD_OVERHEAD_BYTES
+        self._require_log_append_time = require_log_append_time
+
+    def route(self, records: Records) -> None:
+        """Enrich and publish the records of one fetch of one partition, in order.
+
+        Blocks the caller for about 10 µs a record. Raises DeliveryFailed, or TopicMisconfigured
+        when the topic's timestamps are no longer the broker's.
+        """
+        self._check_timestamps(records)
+        enrich, publish = self._enrich, self._publisher.publish
+        for record in records:
+            topic, partition, offset = record.topic, record.partition, record.offset
+            try:
+                key, value, is_signal = enrich(
+                    record.value, topic, partition, offset, record.timestamp
+                )
+            except InvalidEvent as error:
+                self._refuse(record, error.code, str(error))
+                continue
+            if len(value) > self._max_value_bytes:
+                self._refuse(
+                    record,
+                    TOO_LARGE_ENRICHED,
+                    f"{len(value):,} bytes enriched; the topic takes {self._max_value_bytes:,}: "
+                    "raise its max.message.bytes and replay",
+                )
+                continue
+            publish(key, value, record.headers, is_signal=is_signal)
+        self._publisher.serve_reports()
+        first = records[0]
+        metrics.CONSUMED_EVENTS.labels(first.topic, first.partition).inc(len(records))
+
+    def _check_timestamps(self, records: Records) -> None:
+        if self._require_log_append_time and records[-1].timestamp_type != _LOG_APPEND_TIME:
+            raise TopicMisconfigured(
+                f"{records[-1].topic}: message.timestamp.type is no longer LogAppendTime: clients "
+                "could choose when their events expire"
+            )
+
+    def _refuse(self, record: Record, code: str, reason: str) -> None:
+        letter = dead_letter_of(record, code, reason)
+        self._publisher.dead_letter(letter)
+        _log.info(
+            "event_refused",
+            code=str(code),
+            partition=letter.origin.partition,
+            offset=letter.origin.offset,
+        )
+
+
+def dead_letter_of(record: Record, code: str, reason: str) -> DeadLetter:
+    """Return the dead letter of one aiokafka record, its bytes unchanged."""
+    headers: tuple[Header, ...] = tuple(record.headers)
+    return DeadLetter(
+        value=record.value,
+        key=record.key,
+        headers=headers,
+        code=str(code),
+        reason=reason,
+        stage=STAGE,
+        origin=Origin(record.topic, record.partition, record.offset, record.timestamp),
+    )
