@@ -1,0 +1,71 @@
+"""The circuit breaker of one destination: when may the next request go out?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from enum import IntEnum
+
+from auditbus.runtime.retry import Backoff
+
+__all__ = ["Circuit", "CircuitState"]
+
+# Failures in a row, over all partitions, that mean the destination itself is down.
+_FAILURES_TO_OPEN = 3
+
+
+class CircuitState(IntEnum):
+    """The values of the metric `audit_circuit_state`."""
+
+    CLOSED = 0
+    HALF_OPEN = 1
+    OPEN = 2
+
+
+class Circuit:
+    """Closed: requests flow. Open: none until a time. Half open: one, whose outcome decides.
+
+    Not thread-safe: it belongs to the destination's consumer thread.
+    """
+
+    def __init__(self, backoff: Backoff, on_change: Callable[[CircuitState], None]) -> None:
+        """Start closed; `on_change` hears of every change of state."""
+        self.state = CircuitState.CLOSED
+        self._backoff = backoff
+        self._on_change = on_change
+        self._open_until = -math.inf
+        self._failures = 0
+
+    def try_acquire(self, now: float) -> bool:
+        """Whether a request may start at `now` (monotonic seconds); in half-open, one only."""
+        if self.state is CircuitState.OPEN and now >= self._open_until:
+            self._enter(CircuitState.HALF_OPEN)
+            return True
+        return self.state is CircuitState.CLOSED
+
+    def succeed(self) -> None:
+        """Note that the destination took a request. While open, that is an older one: stay open.
+
+        A destination that said "not before" (Retry-After) means it, whatever it took last.
+        """
+        self._failures = 0
+        if self.state is not CircuitState.OPEN:
+            self._backoff.reset()
+            self._enter(CircuitState.CLOSED)
+
+    def fail(self, now: float) -> None:
+        """Count a failed request; opens after several in a row, or when it was the trial."""
+        self._failures += 1
+        if self.state is CircuitState.HALF_OPEN or self._failures >= _FAILURES_TO_OPEN:
+            self.open_for(now, None)
+
+    def open_for(self, now: float, delay_s: float | None) -> None:
+        """Let nothing out for `delay_s` seconds (`math.inf`: never), or for the next backoff."""
+        wait_s = self._backoff.next_delay_s()
+        self._open_until = max(self._open_until, now + (wait_s if delay_s is None else delay_s))
+        self._enter(CircuitState.OPEN)
+
+    def _enter(self, state: CircuitState) -> None:
+        if state is not self.state:
+            self.state = state
+            self._on_change(state)

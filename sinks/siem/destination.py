@@ -1,0 +1,108 @@
+"""What a destination is to the frame: settings, an encoder and a client.
+
+A new one is a module that ends in `KIND = DestinationKind(...)` and a line in `registry.py`, or, in
+a package of its own, an entry point in the group `auditbus.destinations`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from auditbus.sinks.siem.encoding import Encoder
+from auditbus.sinks.siem.outcomes import Outcome
+
+__all__ = ["Client", "Destination", "DestinationKind", "DestinationSettings", "Parcel"]
+
+
+class DestinationSettings(BaseModel):
+    """Settings of every destination; a kind adds its own in a subclass.
+
+    A field of type SecretStr called `token` is given as `token_env` (a variable's name) or
+    `token_file` (a path), never in the settings file itself: see `secrets`.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+    type: str
+    """Kind of destination, such as webhook."""
+    topic: Literal["enriched", "raw"] = "enriched"
+    """Events with location and device, or exactly as they were published."""
+    batch_events: int = Field(1_000, ge=1, le=100_000)
+    """Most events of one request."""
+    batch_bytes: int = Field(1024 * 1024, ge=1024, le=64 * 1024 * 1024)
+    """Most bytes of events in one request; one larger event goes alone."""
+    linger_ms: int = Field(200, ge=0, le=60_000)
+    """Milliseconds a request waits for more events."""
+    timeout_s: float = Field(20.0, gt=0, le=600)
+    """Seconds to wait for a connection, and for each part of an answer."""
+    requests_in_flight: int = Field(4, ge=1, le=64)
+    """Most requests at a time; where order counts, no two of one partition."""
+    retry_base_s: float = Field(0.5, gt=0, le=60)
+    """Seconds before the first retry; doubles with each, with jitter."""
+    retry_cap_s: float = Field(60.0, gt=0, le=3600)
+    """Most seconds between retries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What one request carries.
+
+    `id` names exactly these events at these offsets: the same when they are sent again with the
+    same cut. `timestamp_ms` is the broker's, of the last event, so a retry has the same bytes.
+    """
+
+    id: str
+    events: Sequence[bytes]
+    timestamp_ms: int
+
+
+class Client(Protocol):
+    """Talks to one destination. Called from several sender threads at a time.
+
+    Neither method raises for what a destination may do: every answer, and every way of getting
+    none, is an Outcome. Each returns within its own bound, a small multiple of `timeout_s`.
+    """
+
+    def deliver(self, parcel: Parcel) -> Outcome:
+        """Send one request and wait for its answer. `parcel.events` is never empty."""
+
+    def probe(self) -> Outcome:
+        """Send something harmless that shows whether address and credentials are right."""
+
+    def close(self) -> None:
+        """Release connections; nothing is delivered after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationKind:
+    """One kind of destination, complete. `connect` takes an instance of `settings` and returns
+    at once, without talking to the destination.
+
+    `ordered`: events of one account arrive in order, by one request a partition at a time. Else
+    several are under way, and only what failed is sent again.
+    """
+
+    settings: type[DestinationSettings]
+    connect: Callable[[Any], Client]
+    encode: Encoder
+    ordered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A configured destination. `name` is the operator's; a metric label and part of the group."""
+
+    name: str
+    kind: DestinationKind
+    settings: DestinationSettings
+
+    @property
+    def group(self) -> str:
+        """Its own consumer group."""
+        return f"forwarder.{self.name}"

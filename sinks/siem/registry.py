@@ -1,0 +1,68 @@
+"""The kinds of destination, and how a settings table becomes one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from pydantic import ValidationError
+
+from auditbus.runtime.errors import MissingExtra, SettingsError
+from auditbus.sinks.siem.destination import Destination, DestinationKind
+from auditbus.sinks.siem.secrets import resolve_secrets
+
+__all__ = ["GROUP", "load_destinations"]
+
+GROUP = "auditbus.destinations"
+"""Entry point group in which a third-party package offers a `DestinationKind`."""
+
+# One line a kind; loaded only when it is used.
+_BUILT_IN = {
+    "webhook": "auditbus.sinks.siem.webhook:KIND",
+}
+
+# Part of a consumer group's name and a metric label.
+_is_name = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}").fullmatch
+
+
+def load_destinations(
+    tables: Mapping[str, Mapping[str, Any]], environ: Mapping[str, str]
+) -> list[Destination]:
+    """Build every destination of `settings.forwarder.destinations`.
+
+    Raises SettingsError naming `forwarder.destinations.NAME.field`, all of a table's faults in one.
+    """
+    return [_load(name, table, environ) for name, table in tables.items()]
+
+
+def _load(name: str, table: Mapping[str, Any], environ: Mapping[str, str]) -> Destination:
+    path = f"forwarder.destinations.{name}"
+    if not _is_name(name):
+        raise SettingsError(f"{path}: a name is 1 to 63 of a-z, 0-9, _ and -")
+    kind = _kind(table.get("type"), f"{path}.type")
+    values = resolve_secrets(kind.settings, table, path, environ)
+    try:
+        return Destination(name, kind, kind.settings.model_validate(values))
+    except ValidationError as error:
+        raise SettingsError(_explain(path, error)) from None
+
+
+def _kind(type_name: object, path: str) -> DestinationKind:
+    known = {entry.name: entry for entry in entry_points(group=GROUP)}
+    known |= {name: EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()}
+    if not isinstance(type_name, str) or type_name not in known:
+        raise SettingsError(f"{path}: must be one of: {', '.join(sorted(known))}")
+    try:
+        kind = known[type_name].load()
+    except ModuleNotFoundError as error:
+        raise MissingExtra("forwarder", error.name or type_name) from error
+    if not isinstance(kind, DestinationKind):
+        raise SettingsError(f"{path}: the entry point {type_name} is not a DestinationKind")
+    return kind
+
+
+def _explain(path: str, error: ValidationError) -> str:
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return "\n".join(".".join((path, *map(str, e["loc"]))) + f": {e['msg']}" for e in found)
