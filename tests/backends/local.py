@@ -67,6 +67,7 @@ class LocalKafka(_LocalPart):
 class LocalClickHouse(_LocalPart):
     def __init__(self, directory: Path) -> None:
         pytest.importorskip("chdb", reason="no local ClickHouse: chdb is not installed")
+        directory.mkdir(parents=True, exist_ok=True)
         self.host = LOOPBACK
         self.port = kept_port(directory / "ports.json", "clickhouse")
         self.username = "default"
