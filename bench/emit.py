@@ -1,0 +1,119 @@
+"""How long a service's thread spends in `emit()`, and how many events a second one thread takes."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from auditbus.producers import AuditProducer
+from auditbus.schemas import uuid7, validate
+from bench.broker import create_topic, kafka
+from bench.report import Measured
+
+_TOPIC = "bench.events"
+_ROUNDS = 5
+_BURST_EVENTS = 50_000
+_PACED_EVENTS, _PACED_RATE, _PACED_BATCH = 10_000, 4_000, 20
+_STEP_CALLS = 20_000
+_NOTES = (
+    f"emit_*: one thread emits {_BURST_EVENTS:,} events in a row to a real Kafka beside it.",
+    "delivered_events_per_s: of the same, until the last is acknowledged.",
+    f"paced_*: {_PACED_EVENTS:,} events at {_PACED_RATE:,} a second, {_PACED_BATCH} at a time.",
+    "Between the paced ones the thread sleeps: its code and data leave the processor's caches.",
+    f"Each figure is the median of {_ROUNDS} rounds.",
+)
+_EVENT: dict[str, Any] = {
+    "action": "StorageDeleted",
+    "account": {"id": "acme", "name": "Acme Corporation"},
+    "actor": {"type": "user", "id": "u-17", "name": "Ann Smith", "email": "ann@example.com"},
+    "targets": [{"type": "storage", "id": "s-1", "name": "Primary"}],
+    "context": {
+        "ip": "203.0.113.9",
+        "user_agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 "
+        "(KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
+        "request_id": "r-8812",
+    },
+    "metadata": {"region": "eu-central-1", "size_bytes": 12345},
+}
+
+
+def run() -> Measured:
+    with kafka() as servers:
+        create_topic(servers, _TOPIC)
+        with AuditProducer(servers, topic=_TOPIC) as producer:
+            producer.emit_and_wait(_EVENT, timeout_s=30)
+            rounds = [(_burst(producer), _paced(producer)) for _ in range(_ROUNDS)]
+    burst, paced = (
+        [statistics.median(column) for column in zip(*runs, strict=True)]
+        for runs in zip(*rounds, strict=True)
+    )
+    raw = orjson.dumps(_filled())
+    return Measured(
+        question="How long does emit() keep the calling thread?",
+        figures={
+            "emit_p50_us": burst[0],
+            "emit_p99_us": burst[1],
+            "delivered_events_per_s": burst[2],
+            "paced_emit_p50_us": paced[0],
+            "paced_emit_p99_us": paced[1],
+            "event_bytes": len(raw),
+            "of_which_validate_us": _step_us(lambda: validate(raw)),
+            "of_which_uuid7_us": _step_us(uuid7),
+        },
+        demands={"emit_p50_us": "under 15"},
+        notes=_NOTES,
+    )
+
+
+def _filled() -> dict[str, Any]:
+    """Return the event with what emit() fills in."""
+    return {
+        "id": uuid7(),
+        "schema_version": 1,
+        "occurred_at": "2026-11-22T10:00:00.123Z",
+        "description": "Deleted a storage",
+        **_EVENT,
+    }
+
+
+def _burst(producer: AuditProducer) -> tuple[float, float, float]:
+    """Return p50 and p99 in microseconds, and events a second to the last acknowledgement."""
+    start_s = time.perf_counter()
+    took_ns = [_timed_ns(producer) for _ in range(_BURST_EVENTS)]
+    producer.flush()
+    return *_percentiles_us(took_ns), _BURST_EVENTS / (time.perf_counter() - start_s)
+
+
+def _paced(producer: AuditProducer) -> tuple[float, float]:
+    """Return p50 and p99 in microseconds, at a rate that leaves the thread asleep in between."""
+    took_ns = []
+    start_s = time.perf_counter()
+    for sent in range(_PACED_EVENTS):
+        if sent % _PACED_BATCH == 0:
+            time.sleep(max(0.0, start_s + sent / _PACED_RATE - time.perf_counter()))
+        took_ns.append(_timed_ns(producer))
+    producer.flush()
+    return _percentiles_us(took_ns)
+
+
+def _timed_ns(producer: AuditProducer) -> int:
+    before_ns = time.perf_counter_ns()
+    producer.emit(_EVENT)
+    return time.perf_counter_ns() - before_ns
+
+
+def _percentiles_us(took_ns: list[int]) -> tuple[float, float]:
+    took_ns.sort()
+    return took_ns[len(took_ns) // 2] / 1000, took_ns[len(took_ns) * 99 // 100] / 1000
+
+
+def _step_us(step: Callable[[], object]) -> float:
+    """Return the median of one call, in microseconds."""
+    took_ns = []
+    for _ in range(_STEP_CALLS):
+        before_ns = time.perf_counter_ns()
+        step()
+        took_ns.append(time.perf_counter_ns() - before_ns)
+    return statistics.median(took_ns) / 1000
