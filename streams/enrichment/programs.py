@@ -34,14 +34,14 @@ _DISPLAY_NAMES = {
     "undici": "undici",
     "windowspowershell": "PowerShell",
 }
-# "Python/3.11 aiohttp/3.9.5", "Mozilla/5.0 (Windows NT 10.0; …) PowerShell/7.4.6": the first word
-# misleads.
+# The first word misleads: "Python/3.11 aiohttp/3.9.5", "Mozilla/5.0 (Windows NT) PowerShell/7.4.6".
 _EMBEDDED = re.compile(r"\b(aiohttp|(?:Windows)?PowerShell)/v?(\d[\w.]*)")
 _LEADING = re.compile(r"([A-Za-z][\w.+-]*(?: CLI)?)(?:[/ ]v?(\d[\w.+-]*)|$)")
 _AUTOMATON = re.compile(
     r"bot\b|bot[_-]|crawl|spider|hookshot|webhook|monitor|uptime|probe|scrap", re.IGNORECASE
 )
-_COMPATIBLE = re.compile(r"compatible; ?([A-Za-z][\w .-]*?)(?:/v?(\d[\w.]*))?[;)]")
+# Crawlers leave an address for complaints, which old browsers' "compatible; MSIE 9.0" don't.
+_COMPATIBLE = re.compile(r"compatible; ?([A-Za-z][\w .-]*?)(?:/v?(\d[\w.~]*))?; ?\+?https?:")
 
 
 def is_browser_like(text: str) -> bool:
@@ -65,16 +65,11 @@ def is_known_client(client: Program) -> bool:
 
 
 def crawler(text: str) -> Program | None:
-    """Return the automaton that ``text`` names, first or in "(compatible; name/version"."""
+    """Return the automaton that ``text`` names, first or as "compatible; name/version; +https:"."""
     if match := _COMPATIBLE.search(text):
         return _program(match)
-    if (
-        not is_browser_like(text)
-        and (match := _LEADING.match(text))
-        and _AUTOMATON.search(match[1])
-    ):
-        return _program(match)
-    return None
+    match = None if is_browser_like(text) else _LEADING.match(text)
+    return _program(match) if match and _AUTOMATON.search(match[1]) else None
 
 
 def _program(match: re.Match[str]) -> Program:

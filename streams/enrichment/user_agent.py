@@ -87,7 +87,7 @@ class UserAgentParser:
         if client and (programs.is_known_client(client) or not (is_spider or brand)):
             return Device("cli", None, None, os, os_version, client.name, client.version)
         browser, version = _browser(found.user_agent)
-        bot = programs.crawler(text) if is_spider or not programs.is_browser_like(text) else None
+        bot = programs.crawler(text)
         if is_spider or bot or browser == "HeadlessChrome":
             name, bot_version = bot or (browser, version)
             return Device("bot", None, None, os, os_version, name, bot_version)
