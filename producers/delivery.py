@@ -1,4 +1,4 @@
-"""The delivery handle that `emit` returns, and the count of failures that nobody has seen."""
+"""The delivery handle that `emit` returns, and the book that is kept of all of them."""
 
 from __future__ import annotations
 
@@ -10,64 +10,60 @@ from confluent_kafka import KafkaError, Message
 
 from auditbus.runtime.errors import DeliveryFailed
 
-__all__ = ["Delivery", "UnseenFailures"]
+__all__ = ["Delivery", "DeliveryLedger"]
 
 _log = logging.getLogger("auditbus.producers")
 _TIMED_OUT = frozenset({KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT})  # noqa: SLF001
 _PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001
 
 
-class UnseenFailures:
-    """Counts failed deliveries until `flush`, `close` or the handle's owner hears of them.
+class DeliveryLedger:
+    """Counts what ended, what failed, and the failures that nobody has heard of yet.
 
     Its lock also guards the handles: they are many and short-lived, and a lock each would cost.
     """
 
-    __slots__ = ("_count", "_last", "_taken", "lock", "total")
+    __slots__ = ("_round", "_unseen", "done", "failed", "last_failure", "lock")
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.total = 0
-        self._count = 0
-        self._taken = 0
-        self._last: DeliveryFailed | None = None
+        self.done = 0
+        self.failed = 0
+        self.last_failure: DeliveryFailed | None = None
+        self._unseen = 0
+        self._round = 0
 
-    def add(self, failure: DeliveryFailed) -> int:
+    def add_failure(self, failure: DeliveryFailed) -> int:
         """Count one and return its round, which `seen` wants back; the caller holds the lock."""
-        self.total += 1
-        self._count += 1
-        self._last = failure
-        return self._taken
+        self.failed += 1
+        self.last_failure = failure
+        self._unseen += 1
+        return self._round
 
-    def seen(self, taken: int) -> None:
-        """Take one back, unless `take` has already told of it; the caller holds the lock."""
-        if taken == self._taken:
-            self._count -= 1
+    def seen(self, round_: int) -> None:
+        """Take one back: its owner knows, unless `take_unseen` told first; the lock is held."""
+        if round_ == self._round:
+            self._unseen -= 1
 
-    @property
-    def last(self) -> DeliveryFailed | None:
-        """The newest failure, seen or not."""
-        return self._last
-
-    def take(self) -> int:
-        """Return the count and start a new round."""
+    def take_unseen(self) -> int:
+        """Return how many failures nobody has heard of, and start a new round."""
         with self.lock:
-            count, self._count = self._count, 0
-            self._taken += 1
-        return count
+            unseen, self._unseen = self._unseen, 0
+            self._round += 1
+        return unseen
 
 
 class Delivery:
     """What became of one event: pending, acknowledged by Kafka, or failed. Safe between threads."""
 
-    __slots__ = ("_callbacks", "_done", "_failure", "_round", "_unseen", "_waiter", "id")
+    __slots__ = ("_callbacks", "_done", "_failure", "_ledger", "_unseen_in", "_waiter", "id")
 
-    def __init__(self, event_id: str, unseen: UnseenFailures) -> None:
+    def __init__(self, event_id: str, ledger: DeliveryLedger) -> None:
         """Start as pending; `event_id` is the event's UUIDv7."""
         self.id = event_id
-        self._unseen = unseen
+        self._ledger = ledger
         self._done = False
-        self._round: int | None = None
+        self._unseen_in: int | None = None
         self._failure: DeliveryFailed | None = None
         self._callbacks: list[Callable[[Delivery], object]] | None = None
         self._waiter: threading.Event | None = None
@@ -80,10 +76,10 @@ class Delivery:
     @property
     def exception(self) -> DeliveryFailed | None:
         """Why it failed; None while pending and once acknowledged."""
-        with self._unseen.lock:
-            if self._round is not None:
-                self._unseen.seen(self._round)
-                self._round = None
+        with self._ledger.lock:
+            if self._unseen_in is not None:
+                self._ledger.seen(self._unseen_in)
+                self._unseen_in = None
             return self._failure
 
     def wait(self, timeout_s: float) -> None:
@@ -92,7 +88,7 @@ class Delivery:
         Raises DeliveryFailed when it failed, or when no acknowledgement came in time; in the
         second case it may still arrive, and `done` tells.
         """
-        with self._unseen.lock:
+        with self._ledger.lock:
             if not self._done and self._waiter is None:
                 self._waiter = threading.Event()
             waiter = self._waiter
@@ -108,7 +104,7 @@ class Delivery:
 
         It runs in the producer's own thread: it must not block, and what it raises is logged.
         """
-        with self._unseen.lock:
+        with self._ledger.lock:
             if not self._done:
                 self._callbacks = [*(self._callbacks or ()), callback]
                 return
@@ -117,11 +113,12 @@ class Delivery:
     def on_report(self, error: KafkaError | None, message: Message) -> None:
         """Take librdkafka's delivery report."""
         failure = None if error is None else _failure(self.id, error, message.topic())
-        with self._unseen.lock:
+        with self._ledger.lock:
             if failure is not None:
                 self._failure = failure
-                self._round = self._unseen.add(failure)
+                self._unseen_in = self._ledger.add_failure(failure)
             self._done = True
+            self._ledger.done += 1
             callbacks, self._callbacks = self._callbacks, None
         if self._waiter is not None:
             self._waiter.set()

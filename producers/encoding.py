@@ -54,11 +54,8 @@ def _fault(fields: dict[str, Any]) -> InvalidEvent | None:
             top_level = path.split(".", 1)[0].split("[", 1)[0]
             reason = f"nested deeper than {_MAX_DEPTH} levels, or holds itself"
             return InvalidEvent(RejectCode.TOO_DEEP, top_level, reason)
-        if isinstance(value, dict):
-            bad = next((key for key in value if not isinstance(key, str)), None)
-            if bad is not None:
-                reason = f"a key is a {type(bad).__name__}; JSON has string keys only"
-                return InvalidEvent(RejectCode.WRONG_TYPE, path or None, reason)
+        if isinstance(value, dict) and (fault := _key_fault(path or None, value)) is not None:
+            return fault
         members = _members(path, value)
         if members is None:
             if (fault := _leaf_fault(path or None, value)) is not None:
@@ -87,17 +84,34 @@ def _members(path: str, value: object) -> Iterator[tuple[str, object]] | None:
     return ((f"{before}{name}", getattr(value, name)) for name in names)
 
 
+def _key_fault(path: str | None, value: dict[object, object]) -> InvalidEvent | None:
+    for key in value:
+        if type(key) is not str:
+            reason = f"a key is a {type(key).__name__}; JSON has string keys only"
+            return InvalidEvent(RejectCode.WRONG_TYPE, path, reason)
+        if not _is_utf8(key):
+            return InvalidEvent(RejectCode.NOT_UTF8, path, "a key holds a lone surrogate")
+    return None
+
+
 def _leaf_fault(path: str | None, value: object) -> InvalidEvent | None:
     if isinstance(value, float) and not math.isfinite(value):
         return InvalidEvent(RejectCode.INVALID_VALUE, path, "NaN or infinity: JSON has neither")
+    if isinstance(value, str) and not _is_utf8(value):
+        return InvalidEvent(RejectCode.NOT_UTF8, path, "holds a lone surrogate")
     if isinstance(value, int) and not _INT_MIN <= value <= _INT_MAX:
         return InvalidEvent(RejectCode.INVALID_VALUE, path, "does not fit 64 bits")
     try:
         orjson.dumps(value)
-    except orjson.JSONEncodeError as error:
-        if isinstance(value, str):
-            return InvalidEvent(RejectCode.NOT_UTF8, path, "holds a lone surrogate")
-        detail = "" if error.__cause__ is None else f" ({error.__cause__})"
-        reason = f"JSON cannot hold a {type(value).__name__}{detail}"
+    except orjson.JSONEncodeError:
+        reason = f"JSON cannot hold a {type(value).__name__}"
         return InvalidEvent(RejectCode.WRONG_TYPE, path, reason)
     return None
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

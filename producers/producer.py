@@ -15,7 +15,7 @@ from typing import Any, Self, Unpack
 from confluent_kafka import KafkaException, Producer
 
 from auditbus.producers.configuration import Option, producer_config
-from auditbus.producers.delivery import Delivery, UnseenFailures
+from auditbus.producers.delivery import Delivery, DeliveryLedger
 from auditbus.producers.encoding import encode
 from auditbus.producers.fields import EventFields
 from auditbus.runtime.errors import DeliveryFailed, ProducerClosed, QueueFull, SettingsError
@@ -78,15 +78,15 @@ class AuditProducer:
         try:
             self._producer = Producer(config)
         except (KafkaException, TypeError, ValueError) as error:
-            # librdkafka names the option and never quotes a secret one; `from None` because the
-            # traceback of a handler that prints locals would hold the whole configuration.
+            # librdkafka names the option; it quotes values of fixed choices only, never a secret.
             reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
             raise SettingsError(f"AuditProducer options: {reason}") from None
         self._topic = topic
         self._operator_account = operator_account
         actions = (catalogue or Catalogue.builtin()).values()
         self._descriptions = {item.name: item.description for item in actions if item.description}
-        self._unseen = UnseenFailures()
+        self._ledger = DeliveryLedger()
+        self._emitted = 0
         self._pid = os.getpid()
         self._closed = False
         self._lock = threading.Lock()
@@ -94,7 +94,7 @@ class AuditProducer:
         # The thread holds no reference to self: a producer that is dropped ends its thread.
         self._poller = threading.Thread(
             target=_serve_reports,
-            args=(self._producer, self._unseen, self._stop),
+            args=(self._producer, self._ledger, self._stop),
             name="auditbus-producer",
             daemon=True,
         )
@@ -117,7 +117,7 @@ class AuditProducer:
         """
         raw, key, event_id = self._encode({**(event or {}), **fields})
         self._refuse_fork()
-        delivery = Delivery(event_id, self._unseen)
+        delivery = Delivery(event_id, self._ledger)
         with self._lock:  # close() must not slip in between the check and the queue
             if self._closed:
                 raise ProducerClosed("the producer is closed")
@@ -125,12 +125,13 @@ class AuditProducer:
                 self._producer.produce(self._topic, raw, key, on_delivery=delivery.on_report)
             except BufferError:
                 raise QueueFull(
-                    f"the queue is full ({len(self._producer):,} events wait for Kafka)"
+                    f"the queue is full: {self._waiting():,} events wait for Kafka"
                 ) from None
             except KafkaException as error:
                 raise DeliveryFailed(
                     f"event {event_id}: {error.args[0].str()}", topic=self._topic
                 ) from error
+            self._emitted += 1
         return delivery
 
     def emit_and_wait(
@@ -151,14 +152,14 @@ class AuditProducer:
         return delivery
 
     def flush(self, timeout_s: float = 30.0) -> None:
-        """Block until every event emitted so far is acknowledged or has failed.
+        """Block until no event waits any more: each is acknowledged or has failed.
 
         Raises DeliveryFailed, with their `count`, when some are still unacknowledged after
         `timeout_s` seconds (they stay queued), or have failed and nobody has heard of it yet.
         """
         self._refuse_fork()
-        waiting = self._producer.flush(timeout_s)
-        self._tell_failures(waiting, f"{waiting} still unacknowledged after {timeout_s:g} s")
+        self._producer.flush(timeout_s)
+        self._tell_failures(f"still unacknowledged after {timeout_s:g} s")
 
     def close(self, timeout_s: float = 30.0) -> None:
         """Flush for at most `timeout_s` seconds, give up what is left, and stop.
@@ -166,17 +167,20 @@ class AuditProducer:
         Raises DeliveryFailed as `flush` does; every handle is done by then. A second call does
         nothing, nor does one in a forked process.
         """
+        if self._pid != os.getpid():  # before the lock: a thread of the parent may have held it
+            return
         with self._lock:
-            if self._closed or self._pid != os.getpid():
+            if self._closed:
                 return
             self._closed = True
-        if self._producer.flush(timeout_s):
+        self._producer.flush(timeout_s)
+        if self._waiting():
             self._producer.purge()
             self._producer.flush(_PURGE_TIMEOUT_S)  # reports the purged ones to their handles
         self._stop.set()
         if threading.current_thread() is not self._poller:
             self._poller.join()
-        self._tell_failures(len(self._producer), "given up")
+        self._tell_failures("given up")
 
     def __enter__(self) -> Self:
         """Return the producer."""
@@ -226,13 +230,18 @@ class AuditProducer:
                 "was forked: make one after the fork (gunicorn: in post_fork)"
             )
 
-    def _tell_failures(self, waiting: int, what_waits: str) -> None:
-        failed = self._unseen.take()
+    def _waiting(self) -> int:
+        # Not len(self._producer): librdkafka counts its own log lines too.
+        return self._emitted - self._ledger.done
+
+    def _tell_failures(self, fate: str) -> None:
+        waiting = self._waiting()
+        failed = self._ledger.take_unseen()
         parts = []
         if failed:
-            parts.append(f"{failed} failed, the last: {self._unseen.last}")
+            parts.append(f"{failed} failed, the last: {self._ledger.last_failure}")
         if waiting:
-            parts.append(what_waits)
+            parts.append(f"{waiting} {fate}")
         if parts:
             raise DeliveryFailed(
                 f"{failed + waiting} events were not acknowledged: {'; '.join(parts)}",
@@ -249,11 +258,11 @@ def _utc_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _serve_reports(producer: Producer, unseen: UnseenFailures, stop: threading.Event) -> None:
+def _serve_reports(producer: Producer, ledger: DeliveryLedger, stop: threading.Event) -> None:
     """Serve delivery reports until told to stop; log failures once a burst, never the events."""
     logged = 0
     while not stop.is_set():
         producer.poll(_POLL_S)
-        if unseen.total != logged:
-            count, logged = unseen.total - logged, unseen.total
-            _log.error("%d audit events were not delivered, the last: %s", count, unseen.last)
+        if failed := ledger.failed - logged:
+            logged += failed
+            _log.error("%d audit events not delivered, the last: %s", failed, ledger.last_failure)
