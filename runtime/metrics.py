@@ -19,6 +19,7 @@ __all__ = [
     "OFFSET_COMMITS",
     "OLDEST_UNACKNOWLEDGED",
     "REBALANCES",
+    "SINK_ALARM",
     "SINK_REQUEST",
     "SINK_RETRIES",
     "SINK_ROWS",
@@ -54,6 +55,9 @@ OLDEST_UNACKNOWLEDGED = Gauge(
 INFLIGHT_REQUESTS = Gauge("audit_inflight_requests", "Requests without an answer yet.", ["sink"])
 CIRCUIT_STATE = Gauge(
     "audit_circuit_state", "0 closed (delivering), 1 half open (trying), 2 open.", ["sink"]
+)
+SINK_ALARM = Gauge(
+    "audit_sink_alarm", "1 while a destination waits for a person to act.", ["sink", "code"]
 )
 LAST_SUCCESS = Gauge(
     "audit_last_success_timestamp_seconds", "When the last delivery succeeded.", ["sink"]

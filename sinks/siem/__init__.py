@@ -1,7 +1,7 @@
 """The forwarder: pushes audit events to SIEMs, each destination on its own feet.
 
     Kafka ─▶ delivery (one thread and consumer group a destination)
-                lane (one a partition): what is read, sent, settled; watermark: what may be committed
+                lane (one a partition): what is read, sent, settled; watermark: what to commit
                 circuit: is the destination up?
              ─▶ sender (a few threads a destination): encode, deliver, dead-letter what is refused
 

@@ -1,4 +1,4 @@
-"""The circuit breaker of one destination: when may the next request go out?"""
+"""The circuit breaker of one destination: when the next request may go out."""
 
 from __future__ import annotations
 
@@ -42,6 +42,10 @@ class Circuit:
             self._enter(CircuitState.HALF_OPEN)
             return True
         return self.state is CircuitState.CLOSED
+
+    def is_waiting(self, now: float) -> bool:
+        """Whether nothing may go out at `now`, so that nothing need be read either."""
+        return self.state is CircuitState.OPEN and now < self._open_until
 
     def succeed(self) -> None:
         """Note that the destination took a request. While open, that is an older one: stay open.

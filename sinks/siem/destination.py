@@ -81,9 +81,9 @@ class Client(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DestinationKind:
-    """One kind of destination, complete. `connect` takes an instance of `settings` and returns
-    at once, without talking to the destination.
+    """One kind of destination, complete.
 
+    `connect` takes an instance of `settings` and returns at once, without talking to anyone.
     `ordered`: events of one account arrive in order, by one request a partition at a time. Else
     several are under way, and only what failed is sent again.
     """

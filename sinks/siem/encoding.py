@@ -1,6 +1,6 @@
 """From a Kafka record to the bytes a destination wants, one event at a time.
 
-An encoder is a plain function; the frame turns what it raises into a dead letter and sends the rest.
+An encoder is a plain function; what it raises becomes a dead letter, and the rest is sent.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ __all__ = ["Lane", "Limits"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How batches are cut. `ordered`: one request at a time, so that a partition keeps its order."""
+    """How batches are cut. `ordered`: one request at a time, so a partition keeps its order."""
 
     batch_events: int
     batch_bytes: int
@@ -49,6 +49,7 @@ class Lane:
         self.topic = topic
         self.partition = partition
         self.watermark = Watermark(start)
+        self.first = start
         self.committed = start
         self.paused = False
         self._limits = limits
@@ -63,34 +64,31 @@ class Lane:
         self._cuts: list[_Cut] = []
         self._flying: dict[int, int] = {}  # first offset of each request's batch: its timestamp
 
-    def add(self, record: Record, now: float) -> None:
-        """Take in one record from Kafka. `record.start` is set here.
+    def admit(self, offset: int) -> int | None:
+        """Return the `start` of the record at `offset`, or None where it must not be added.
 
         After a rewind nothing counts before the record that was asked for: what the client had
-        fetched before the seek must not pass for a gap in the offsets.
+        fetched before the seek must not pass for a gap in the offsets. Where only some of a batch
+        is sent again, its neighbours are read once more and left out here.
         """
-        if record.offset < self._read_next or record.offset != (self._expected or record.offset):
-            return
+        stale = self._expected is not None and offset != self._expected
+        if stale or offset < self._read_next:
+            return None
         self._expected = None
-        start, self._read_next = self._read_next, record.offset + 1
-        if not self.watermark.is_open(record.offset):
-            return  # sent again were only its neighbours
+        start, self._read_next = self._read_next, offset + 1
+        return start if self.watermark.is_open(offset) else None
+
+    def add(self, record: Record, now: float) -> None:
+        """Take in one record that was admitted."""
         if not self._buffer:
             self._buffer_since = now
-        self._buffer.append(
-            Record(
-                start,
-                record.offset,
-                record.timestamp_ms,
-                record.key,
-                record.value,
-                record.headers,
-            )
-        )
+        self._buffer.append(record)
         self._buffer_bytes += record.size
 
     def is_ready(self, now: float) -> bool:
         """Whether a batch can be taken now."""
+        while self._cuts and self._is_spent(self._cuts[0]):
+            self._cuts.pop(0)
         if not self._buffer or now < self._not_before or (self._limits.ordered and self._flying):
             return False
         if self._cuts:
@@ -127,12 +125,17 @@ class Lane:
         self._not_before = now + self._backoff.next_delay_s()
         self._rewind(again)
 
-    def split(self, batch: Batch) -> None:
-        """Send `batch` (two records or more) again in halves, to find what its refusal is about."""
-        middle = len(batch.records) // 2
-        for half in (batch.records[:middle], batch.records[middle:]):
+    def split(self, again: Sequence[Record]) -> None:
+        """Send `again` (two records or more) in halves, to find what its refusal is about."""
+        middle = len(again) // 2
+        for half in (again[:middle], again[middle:]):
             self._plan(half, 0, suspect=True)
-        self._rewind(batch.records)
+        self._rewind(again)
+
+    def shed(self) -> None:
+        """Drop what is read and not in a request, to be read again: the destination is down."""
+        if self._buffer:
+            self._rewind(list(self._buffer))
 
     def take_seek(self) -> int | None:
         """Return, once, the offset that the consumer must seek to."""
@@ -178,6 +181,11 @@ class Lane:
             self._read_next, self._expected = first.start, first.offset
             self._seek_to = first.offset
 
+    def _is_spent(self, cut: _Cut) -> bool:
+        """Whether all of a planned batch was read, and none of it is open any more."""
+        nothing_left = not self._buffer or self._buffer[0].offset > cut.last
+        return self._read_next > cut.last and nothing_left
+
     def _is_full(self, batches: int = 1) -> bool:
         return (
             len(self._buffer) >= batches * self._limits.batch_events
@@ -185,7 +193,7 @@ class Lane:
         )
 
     def _pop(self, last: int | None) -> tuple[Record, ...]:
-        """Remove the next batch: up to offset `last`, else up to the limits, one record at least."""
+        """Remove the next batch: up to offset `last`, else up to the limits; never empty."""
         records: list[Record] = []
         size = 0
         while self._buffer:

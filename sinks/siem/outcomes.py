@@ -16,7 +16,8 @@ Blocked     only a person can mend it (credentials, certificates, a closed endpo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 __all__ = ["Accepted", "Blocked", "Delivered", "Failed", "Outcome", "Refusal", "Rejected"]
@@ -36,7 +37,7 @@ class Delivered:
     """Acknowledged. Indexes are those of the parcel's `events`."""
 
     refused: Mapping[int, Refusal] = field(default_factory=dict)
-    again: Set[int] = frozenset()
+    again: AbstractSet[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from auditbus.runtime.dead_letters import Header
 __all__ = ["Batch", "Record", "ranges"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Record:
-    """One Kafka record. `[start, offset]` are the offsets it settles: those before it hold nothing.
+    """One Kafka record; two are equal only if they are the same object.
 
-    `timestamp_ms` is the broker's, -1 where unknown.
+    `[start, offset]` are the offsets it settles: those before it hold nothing. `timestamp_ms` is
+    the broker's, -1 where unknown.
     """
 
     start: int

@@ -27,9 +27,7 @@ class Watermark:
 
     def is_open(self, offset: int) -> bool:
         """Whether the record at `offset` still has to be put into a request."""
-        return (
-            offset >= self.position and offset not in self._settled and offset not in self._taken
-        )
+        return offset >= self.position and offset not in self._settled and offset not in self._taken
 
     def take(self, start: int, end: int) -> None:
         """Note that `[start, end)` is in a request."""

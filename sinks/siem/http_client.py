@@ -1,0 +1,152 @@
+"""One HTTP endpoint, as a destination needs it: pooled, bounded, guarded, never redirected."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    SSLError,
+)
+from urllib3.exceptions import TimeoutError as HTTPTimeoutError
+from urllib3.util.connection import create_connection
+
+from auditbus.sinks.siem.outcomes import Blocked, Failed
+from auditbus.sinks.siem.target_guard import TargetGuard, TargetRefused
+
+__all__ = ["Answer", "Endpoint", "unanswered"]
+
+_EXCERPT_BYTES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer; `excerpt` is the beginning of its body."""
+
+    status: int
+    headers: Mapping[str, str]
+    excerpt: str
+
+
+class Endpoint:
+    """POSTs to one URL over kept connections. Safe to use from several threads.
+
+    TLS is verified against the host name of the URL, whatever address it led to. Redirects are
+    answers like any other: following one would send events, signed, to an unchecked place.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        guard: TargetGuard,
+        timeout_s: float,
+        connections: int,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Remember; connections are made when needed."""
+        parts = urlsplit(url)
+        self._target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        pool: type[urllib3.HTTPConnectionPool] = _GuardedPool
+        options: dict[str, Any] = {}
+        if parts.scheme == "https":
+            pool = _GuardedTlsPool
+            options["ssl_context"] = tls or ssl.create_default_context()
+        self._pool = pool(
+            parts.hostname or "",
+            parts.port,
+            timeout=urllib3.Timeout(timeout_s),
+            maxsize=connections,
+            guard=guard,
+            **options,
+        )
+
+    def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Send one request and wait for its answer.
+
+        Raises urllib3's HTTPError or TargetRefused where there is none: see `unanswered`.
+        """
+        response = self._pool.urlopen(
+            "POST",
+            self._target,
+            body=body,
+            headers=headers,
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+        try:
+            excerpt = response.read(_EXCERPT_BYTES, decode_content=False)
+            response.read(1, decode_content=False)  # at the end, gives the connection back
+        finally:
+            response.close()  # a longer answer costs its connection
+        return Answer(response.status, response.headers, excerpt.decode(errors="replace"))
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._pool.close()
+
+
+def unanswered(error: HTTPError | TargetRefused) -> Failed | Blocked:
+    """Say what it means that a request got no answer."""
+    match error:
+        case TargetRefused():
+            return Blocked("target_refused", str(error))
+        case SSLError() if isinstance(error.args[0], ssl.SSLCertVerificationError):
+            return Blocked("certificate", f"certificate refused: {error.args[0].verify_message}")
+        case NameResolutionError():
+            return Failed("name_resolution", "the host name cannot be looked up")
+        case NewConnectionError():
+            return Failed("connection", "no connection")
+        case HTTPTimeoutError():
+            return Failed("timeout", "no answer in time")
+        case _:
+            return Failed("connection", f"connection lost: {type(error).__name__}")
+
+
+class _Guarded(HTTPConnection):
+    """Connects only to addresses that its guard allows."""
+
+    def __init__(self, *args: Any, guard: TargetGuard, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._guard = guard
+
+    def _new_conn(self) -> socket.socket:
+        """Replace urllib3's own lookup and connect (a contract test pins that it calls this)."""
+        try:
+            addresses = self._guard.addresses(self.host, self.port)
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        failure: OSError | None = None
+        for address in addresses:
+            try:
+                return create_connection(
+                    (address, self.port), self.timeout, socket_options=self.socket_options
+                )
+            except OSError as error:
+                failure = error
+        if isinstance(failure, socket.timeout):
+            raise ConnectTimeoutError(self, "no connection in time") from failure
+        raise NewConnectionError(self, "no connection") from failure
+
+
+class _GuardedTls(_Guarded, HTTPSConnection):
+    """The same under TLS."""
+
+
+class _GuardedPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Guarded
+
+
+class _GuardedTlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _GuardedTls

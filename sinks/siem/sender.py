@@ -1,0 +1,231 @@
+"""One request from beginning to end, in a sender thread: encode, deliver, dead-letter the refused.
+
+The consumer thread learns the result as a Settlement. Nothing in it is settled that the destination
+or, for dead letters, Kafka has not acknowledged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import msgspec
+
+from auditbus.runtime import metrics
+from auditbus.runtime.dead_letters import DeadLetter, DeadLetterWriter, Origin
+from auditbus.runtime.errors import DeliveryFailed
+from auditbus.runtime.logging import get_logger
+from auditbus.schemas.timestamps import parse_rfc3339
+from auditbus.sinks.siem.destination import Client, Destination, Parcel
+from auditbus.sinks.siem.encoding import Unencodable
+from auditbus.sinks.siem.outcomes import (
+    Accepted,
+    Blocked,
+    Delivered,
+    Failed,
+    Outcome,
+    Refusal,
+    Rejected,
+)
+from auditbus.sinks.siem.records import Batch, Record
+
+__all__ = ["BLAMED_ATTEMPTS", "DEAD_LETTER_UNWRITTEN", "Sender", "Settlement"]
+
+BLAMED_ATTEMPTS = 4
+"""Requests with the same payload, each refused for it, before the blame is believed."""
+
+DEAD_LETTER_UNWRITTEN = "dead_letter_unwritten"
+"""Code of the failure to write a dead letter: nothing moves on until Kafka takes it."""
+
+_DEAD_LETTER_FLUSH_S = 15.0
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What came of one request. `done` is settled, `again` must be sent again (both in order)."""
+
+    batch: Batch
+    outcome: Outcome
+    done: tuple[Record, ...]
+    again: tuple[Record, ...]
+
+
+class Sender:
+    """Sends batches to one destination. Safe to use from several threads."""
+
+    def __init__(self, destination: Destination, client: Client, letters: DeadLetterWriter) -> None:
+        """Send through `client`; `letters` must be this destination's own writer."""
+        self._name = destination.name
+        self._encode = destination.kind.encode
+        self._client = client
+        self._letters = letters
+        self._letters_lock = threading.Lock()
+        self._log = _log.bind(destination=destination.name)
+
+    def send(self, batch: Batch) -> Settlement:
+        """Deliver `batch` and return what came of it. Blocks for the request; never raises.
+
+        What cannot be encoded is a dead letter first, so that the rest goes out as one request.
+        """
+        fit: list[Record] = []
+        events: list[bytes] = []
+        unfit: dict[Record, Refusal] = {}
+        for record in batch.records:
+            try:
+                events.append(self._encode(record))
+            except Unencodable as error:
+                unfit[record] = Refusal(error.code, error.reason)
+            else:
+                fit.append(record)
+        if failure := self._bury(batch, unfit):
+            return Settlement(batch, failure, (), batch.records)
+        if not events:
+            return Settlement(batch, Delivered(), batch.records, ())
+        return self._settle(batch, fit, tuple(unfit), self._deliver(batch, fit, events))
+
+    def confirm(self, batch: Batch, accepted: Accepted) -> Settlement:
+        """Ask whether an accepted batch is acknowledged by now; never raises."""
+        outcome = self._guarded(accepted.confirm)
+        if isinstance(outcome, Accepted):
+            return Settlement(batch, outcome, (), ())
+        again: AbstractSet[int] = frozenset(range(len(batch.records)))
+        if isinstance(outcome, Delivered):  # the payload is gone: the refused are read again, too
+            again = outcome.again | outcome.refused.keys()
+        return self._sort(batch, outcome, {batch.records[index] for index in again})
+
+    def _deliver(self, batch: Batch, fit: Sequence[Record], events: list[bytes]) -> Outcome:
+        parcel = Parcel(_parcel_id(batch, events), events, fit[-1].timestamp_ms)
+        metrics.BATCH_ROWS.labels(self._name).observe(len(events))
+        with (
+            metrics.INFLIGHT_REQUESTS.labels(self._name).track_inprogress(),
+            metrics.SINK_REQUEST.labels(self._name).time(),
+        ):
+            outcome = self._guarded(lambda: self._client.deliver(parcel))
+        if isinstance(outcome, Rejected) and len(events) == 1 and _is_believed(batch, outcome):
+            return self._judge(outcome)
+        if isinstance(outcome, Delivered):
+            self._observe_latency(events[0])
+        return outcome
+
+    def _guarded(self, call: Callable[[], Outcome]) -> Outcome:
+        try:
+            return call()
+        except Exception as error:  # noqa: BLE001  # a client's bug must not cost events
+            self._log.exception("destination_client_error")
+            return Failed("client_error", type(error).__name__)
+
+    def _judge(self, blame: Rejected) -> Outcome:
+        """Decide whether the one event that is refused is to blame, or the destination.
+
+        A receiver may well answer 400 to a signature it does not like. So the refusal is believed
+        only where a probe, sent with the same address and credentials, is taken.
+        """
+        refusal = Refusal(blame.code, blame.reason, blame.response)
+        if blame.too_large or isinstance(self._guarded(self._client.probe), Delivered):
+            return Delivered(refused={0: refusal})
+        return Blocked(blame.code, f"{blame.reason}; it refuses the probe too")
+
+    def _settle(
+        self, batch: Batch, fit: Sequence[Record], unfit: tuple[Record, ...], outcome: Outcome
+    ) -> Settlement:
+        match outcome:
+            case Delivered(refused, indexes):
+                letters = {fit[index]: refusal for index, refusal in refused.items()}
+                again = {fit[index] for index in indexes}
+                if failure := self._bury(batch, letters):
+                    return self._sort(batch, failure, again | letters.keys())
+                delivered = len(fit) - len(letters) - len(again)
+                metrics.SINK_ROWS.labels(self._name, "delivered").inc(delivered)
+                return self._sort(batch, outcome, again)
+            case Accepted():
+                waiting = replace(batch, records=tuple(map(_without_payload, batch.records)))
+                return Settlement(waiting, outcome, unfit, ())
+            case _:
+                return self._sort(batch, outcome, set(fit))
+
+    @staticmethod
+    def _sort(batch: Batch, outcome: Outcome, again: AbstractSet[Record]) -> Settlement:
+        done = tuple(record for record in batch.records if record not in again)
+        return Settlement(
+            batch, outcome, done, tuple(record for record in batch.records if record in again)
+        )
+
+    def _bury(self, batch: Batch, letters: Mapping[Record, Refusal]) -> Failed | None:
+        """Write dead letters and wait for Kafka; return the failure where it did not take them.
+
+        The lock: a flush proves what was written since the one before it, by whichever thread.
+        """
+        if not letters:
+            return None
+        try:
+            with self._letters_lock:
+                for record, refusal in letters.items():
+                    self._letters.write(self._letter(batch, record, refusal))
+                self._letters.flush(_DEAD_LETTER_FLUSH_S)
+        except DeliveryFailed as error:
+            return Failed(DEAD_LETTER_UNWRITTEN, str(error))
+        metrics.SINK_ROWS.labels(self._name, "dead_letter").inc(len(letters))
+        for record, refusal in letters.items():
+            self._log.warning(
+                "event_dead_lettered",
+                code=refusal.code,
+                reason=refusal.reason,
+                topic=batch.topic,
+                partition=batch.partition,
+                offset=record.offset,
+            )
+        return None
+
+    def _letter(self, batch: Batch, record: Record, refusal: Refusal) -> DeadLetter:
+        return DeadLetter(
+            value=record.value,
+            key=record.key,
+            headers=record.headers,
+            code=refusal.code,
+            reason=refusal.reason,
+            stage=f"forwarder.{self._name}",
+            origin=Origin(batch.topic, batch.partition, record.offset, record.timestamp_ms),
+            extra=(("destination", self._name), ("response", refusal.response)),
+        )
+
+    def _observe_latency(self, event: bytes) -> None:
+        """Observe the age of a batch's oldest event; other encodings than JSON may not tell it."""
+        try:
+            occurred_at = parse_rfc3339(_decode_time(event).occurred_at)
+        except (msgspec.MsgspecError, ValueError):
+            return
+        age = datetime.now(UTC) - occurred_at
+        metrics.END_TO_END_LATENCY.labels(self._name).observe(max(age.total_seconds(), 0.0))
+
+
+class _Timed(msgspec.Struct):
+    occurred_at: str
+
+
+_decode_time = msgspec.json.Decoder(_Timed).decode
+
+
+def _is_believed(batch: Batch, blame: Rejected) -> bool:
+    return blame.too_large or batch.suspect or batch.attempts + 1 >= BLAMED_ATTEMPTS
+
+
+def _parcel_id(batch: Batch, events: Sequence[bytes]) -> str:
+    """Name a batch by where it lies and what it says.
+
+    By the offsets alone, a topic that is deleted and made anew would repeat names, and a receiver
+    that drops repeats would drop new events.
+    """
+    digest = hashlib.sha256(batch.topic.encode())
+    for event in events:
+        digest.update(event)
+    first, last = batch.records[0].offset, batch.records[-1].offset
+    return f"audit_{batch.partition}_{first}_{last}_{digest.hexdigest()[:24]}"
+
+
+def _without_payload(record: Record) -> Record:
+    return replace(record, key=None, value=None, headers=())
