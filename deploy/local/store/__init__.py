@@ -17,8 +17,10 @@ What differs from a server, on purpose:
 
 * There is one user, `default`, and its password. Access control between people is the console's.
 * `session_id` is accepted and means nothing: every request has a handle of its own, so SET, USE and
-  temporary tables end with their request. Settings travel in the URL, as clickhouse-connect sends them.
-* `query_id` is given back in the header, but the engine does not know it (KILL QUERY cannot name it).
+  temporary tables end with their request. Settings travel in the URL, as clickhouse-connect
+  sends them.
+* `query_id` is given back in the header, but KILL QUERY cannot name it: the engine has its own.
+* Unqualified names live in the database `main`; chDB's own `default` cannot hold tables here.
 * Responses are never compressed: on loopback that costs both sides CPU and saves nothing. A client
   that offers `Accept-Encoding: lz4` must take an identity response (RFC 9110, 12.5.3).
 * ClickHouse's own block compression (`compress=1`, `decompress=1`) and external data are refused.

@@ -1,8 +1,9 @@
 """Run the store: `python -m auditbus.deploy.local.store --path DIR --port N`.
 
-Prints one line of JSON on standard output once it accepts connections (`process.StoreAddress`). Ends on
-SIGTERM or SIGINT: no new connections, what runs may finish within some seconds, then the engine is closed.
-Exit codes: 0 stopped, 2 wrong usage or no password, 3 the directory or the port is taken.
+Prints one line of JSON on standard output once it accepts connections (`process.StoreAddress`).
+Ends on SIGTERM or SIGINT: no new connections, what runs may finish within some seconds, then the
+engine is closed. Exit codes: 0 stopped, 2 wrong usage or no password, 3 the directory or the port
+is taken.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from auditbus.runtime.logging import configure_logging, get_logger
 from auditbus.runtime.settings import load_settings
 
 _LOOPBACK = "127.0.0.1"
-# A supervisor gives ten seconds for everything: inserts take a fraction of one, only a reader can be slow.
+# A supervisor gives ten seconds for everything: inserts take a fraction of one, only a reader can
+# be slow.
 _FINISH_S = 3.0
 
 
@@ -87,8 +89,8 @@ async def _finish(server: Server, engine: Engine) -> None:
             await asyncio.to_thread(server.finish)
             await asyncio.to_thread(engine.close)
     except TimeoutError:
-        # Something still reads, and chDB cannot be interrupted. What was acknowledged is stored, and the
-        # engine opens again after kill -9: ending here loses nothing.
+        # Something still reads, and chDB cannot be interrupted. What was acknowledged is stored,
+        # and the engine opens again after kill -9: ending here loses nothing.
         get_logger(__name__).warning("store_stopped_before_its_calls")
         os._exit(0)
 

@@ -1,9 +1,10 @@
 """Who may speak to the store at all.
 
-A loopback port is open to every web page in the user's browser: a page may POST to it (the answer is
-hidden from the page, the DROP is done), or rebind its own host name to 127.0.0.1. So besides the password,
-the Host must be a loopback name and a browser's Origin must be none but the store's own. No
-`WWW-Authenticate` is ever sent: a browser must not ask for the password and keep it for other pages.
+A loopback port is open to every web page in the user's browser: a page may POST to it (the answer
+is hidden from the page, the DROP is done), or rebind its own host name to 127.0.0.1. So besides the
+password, the Host must be a loopback name and a browser's Origin must be none but the store's own.
+No `WWW-Authenticate` is ever sent: a browser must not ask for the password and keep it for other
+pages.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Access:
     password: str = field(repr=False)
 
     def check_browser(self, headers: Mapping[str, str]) -> None:
-        """Refuse what a foreign web page could send; needed before anything else, also without a query."""
+        """Refuse what a foreign web page could send, whether or not it knows the password."""
         host = urlsplit(f"//{headers.get('Host', '')}").hostname
         if host not in _LOOPBACK_NAMES:
             raise Refused(ErrorCode.ACCESS_DENIED, "the Host header does not name this machine")
@@ -47,7 +48,7 @@ class Access:
         if user != _USER or not right:
             raise Refused(
                 ErrorCode.AUTHENTICATION_FAILED,
-                f"Authentication failed: the user is {_USER!r}, the password is AUDITBUS_CLICKHOUSE_PASSWORD",
+                f"the user is {_USER!r}, the password that of AUDITBUS_CLICKHOUSE_PASSWORD",
             )
 
 

@@ -1,4 +1,4 @@
-"""Request bodies, unpacked: Content-Encoding as clickhouse-connect uses it, with a bound on the size."""
+"""Request bodies, unpacked within a bound: each Content-Encoding that clickhouse-connect uses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ else:
 
 __all__ = ["LARGEST_BODY_BYTES", "decompress"]
 
-# A batch of the sink is some 11 MB; a restore from a backup may be larger. Both sizes count, packed and not.
+# A batch of the sink is some 11 MB. Bounds the packed and the unpacked size.
 LARGEST_BODY_BYTES = 256 * 1024 * 1024
 
 
@@ -33,7 +33,7 @@ def decompress(body: bytes, encoding: str) -> bytes:
     """Unpack a body; several frames may follow each other, as clickhouse-connect sends blocks.
 
     Raises:
-        BadRequest: an unknown encoding, broken or cut data, or more than LARGEST_BODY_BYTES unpacked.
+        BadRequest: an unknown encoding, broken or cut data, or too large when unpacked.
     """
     if encoding in {"", "identity"}:
         return body
@@ -59,7 +59,8 @@ def decompress(body: bytes, encoding: str) -> bytes:
 def _decompressor(encoding: str) -> _Decompressor:
     match encoding:
         case "lz4":
-            return lz4.frame.LZ4FrameDecompressor()
+            frame: _Decompressor = lz4.frame.LZ4FrameDecompressor()
+            return frame
         case "zstd":
             return zstd.ZstdDecompressor()
         case "gzip" | "x-gzip":

@@ -1,4 +1,4 @@
-"""The engine's own configuration: what its one user may do, what nobody may change, how much memory.
+"""The engine's own configuration: grants of its one user, frozen settings, memory caps.
 
 chDB takes clickhouse-server's configuration file (`?config-file=` in its connection string) with
 `users_config` beside it. So most of the guarding is the engine's: a user without grants on sources
@@ -68,7 +68,7 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class MemoryCaps:
-    """How much memory the engine may take, in bytes; beyond `spill_bytes` a query goes on on disk."""
+    """How much memory the engine may take; beyond `spill_bytes` a query continues on disk."""
 
     server_bytes: int
     query_bytes: int
@@ -76,7 +76,7 @@ class MemoryCaps:
 
     @classmethod
     def for_machine(cls) -> MemoryCaps:
-        """Take at most half of this machine's memory, and 4 GiB: a broker and a browser live here too."""
+        """Take half of the memory, at most 4 GiB: a broker and a browser live here too."""
         physical_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         server_bytes = min(4 * _GIB, physical_bytes // 2)
         return cls(server_bytes, server_bytes // 2, server_bytes // 8)
@@ -112,7 +112,8 @@ def write_configuration(directory: Path, caps: MemoryCaps) -> None:
         f"<constraints>{constraints}</constraints></default></profiles>"
         # No password here: the HTTP face asks for it, and nothing else reaches the engine.
         "<users><default><password></password><networks><ip>::/0</ip></networks>"
-        f"<profile>default</profile><quota>default</quota><grants>{grants}</grants></default></users>"
+        "<profile>default</profile><quota>default</quota>"
+        f"<grants>{grants}</grants></default></users>"
         "<quotas><default/></quotas>"
     )
     _write(directory / CONFIGURATION_FILE, _elements(server))

@@ -21,7 +21,7 @@ __all__ = ["BadRequest", "Busy", "EngineError", "ErrorCode", "Refused", "StoreEr
 
 
 class ErrorCode(IntEnum):
-    """The codes this store gives or maps to an HTTP status (ClickHouse `src/Common/ErrorCodes.cpp`)."""
+    """Codes that this store gives or maps to a status: ClickHouse `src/Common/ErrorCodes.cpp`."""
 
     UNSUPPORTED_METHOD = 1
     BAD_ARGUMENTS = 36
@@ -49,7 +49,7 @@ class StoreError(AuditbusError):
     """An answer that is an error; `code` is ClickHouse's."""
 
     def __init__(self, code: int, reason: str) -> None:
-        """Keep the code; `reason` may quote the statement, so it is for the client and never logged."""
+        """Keep both; `reason` may quote the statement: it is for the client and never logged."""
         super().__init__(reason)
         self.code = code
         self.reason = reason
@@ -80,7 +80,7 @@ class EngineError(StoreError):
 
     @classmethod
     def parse(cls, message: str) -> EngineError:
-        """Read code and text; chDB puts words of its own before `Code: N.`, which a server does not."""
+        """Read code and text; unlike a server, chDB may put words of its own before `Code: N.`."""
         head = cls._HEAD.search(message)
         if head is None:
             return cls(ErrorCode.UNKNOWN_EXCEPTION, message)

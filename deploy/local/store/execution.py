@@ -1,4 +1,4 @@
-"""A Call run on the engine: blocking, on a worker thread. Results of any size pass block by block."""
+"""A Call run on the engine: blocks, so on a worker thread; large results go block by block."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from auditbus.deploy.local.store.protocol import Call
 
 __all__ = ["Answer", "Blocks", "execute"]
 
-# Where the client waits for the end, a result up to this size is held back, so that its error becomes a
-# status. Beyond it the result starts, and an error ends it as `protocol.late_error` says.
+# Where the client waits for the end, a result up to this size is held back, so that its error
+# becomes a status. Beyond it the result starts, and an error ends it as `protocol.late_error` says.
 _HELD_BYTES = 16 * 1024 * 1024
 
 
@@ -37,7 +37,7 @@ class Blocks:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole result in `start`, or its beginning with more to come in `rest`, which is to be closed."""
+    """A whole result in `start`, or its beginning with more in `rest`, which must be closed."""
 
     start: bytes
     summary: Summary | None = None
@@ -45,7 +45,7 @@ class Answer:
 
 
 def execute(engine: Engine, call: Call) -> Answer:
-    """Check and run a call; raises StoreError where it is refused or fails before its result starts."""
+    """Check and run a call; raises StoreError where it is refused or fails before its result."""
     statement = call.statement
     engine.guard.check(statement)
     handle = Handle(call.database, call.settings, read_only=call.read_only)

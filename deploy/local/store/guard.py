@@ -1,18 +1,21 @@
-"""What no statement may do: reach files, the network or programs, or make tables that break the store.
+"""What no statement may do: reach files, the network or programs, or break the store.
 
 Two layers. The engine's user has no grants on sources (`configuration`), which stops most table
-functions and engines whatever the spelling. This guard refuses, by tokens and before anything runs, what
-this engine does not check in its embedded form, and everything in that family that a later engine adds:
+functions and engines whatever the spelling. This guard refuses, by tokens and before anything runs,
+what this engine does not check in its embedded form, and everything in that family that a later
+engine adds:
 
-* table functions and engines: all that the engine itself lists, but for the harmless ones named here;
+* table functions and engines: all that the engine itself lists, but for the harmless
+  ones in `allowed`;
 * the scalar function `file()`, also handed to `arrayMap(file, …)` or `APPLY file`;
 * `INTO OUTFILE`, `FROM INFILE`, and every statement whose verb is not in a list;
 * dictionaries on any source but this engine's own tables (`EXECUTABLE` runs programs as this user);
 * `disk(…)` in a table's settings, which opens object stores;
 * `input()`: an INSERT … SELECT from it reports success and stores nothing in chDB.
 
-What this refuses although harmless: a table or alias named like a table function right before a bracket
-(`INSERT INTO url (a)`; write it with another name). Columns of such names are free, and so are strings.
+What this refuses although harmless: a table or alias named like a table function right before a
+bracket (`INSERT INTO url (a)`; write it with another name). Columns of such names are free, and so
+are strings.
 """
 
 from __future__ import annotations
@@ -21,27 +24,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from auditbus.deploy.local.store import allowed
 from auditbus.deploy.local.store.errors import BadRequest, ErrorCode, Refused
 from auditbus.deploy.local.store.statements import Statement
 from auditbus.deploy.local.store.tokens import Kind, Token, tokenize
 
 __all__ = ["StatementGuard"]
 
-_VERBS = frozenset(
-    "ALTER CHECK CREATE DELETE DESC DESCRIBE DROP EXCHANGE EXISTS EXPLAIN FROM INSERT KILL OPTIMIZE "
-    "RENAME SELECT SET SHOW SYSTEM TRUNCATE UPDATE USE WITH".split()
-)
-
-_HARMLESS_TABLE_FUNCTIONS = frozenset(
-    "dictionary format generaterandom generateseries generate_series loop merge mergetreeindex "
-    "mergetreeprojection mergetreetextindex null numbers numbers_mt primes sqlstandardvalues values view "
-    "viewexplain viewifpermitted zeros zeros_mt".split()
-)
-_HARMLESS_ENGINES = frozenset(
-    "aggregatingmergetree alias atomic buffer coalescingmergetree collapsingmergetree dictionary "
-    "generaterandom graphitemergetree join log materializedview memory merge mergetree null "
-    "replacingmergetree set stripelog summingmergetree tinylog versionedcollapsingmergetree view".split()
-)
 _SCALAR_FILE = "file"
 _DENIED_CALLS = frozenset({_SCALAR_FILE, "disk", "executable", "python"})
 
@@ -76,19 +65,19 @@ class StatementGuard:
     ) -> StatementGuard:
         """Deny by default: whatever this engine lists and nobody here has looked at."""
         return cls(
-            _DENIED_CALLS | (_lower(table_functions) - _HARMLESS_TABLE_FUNCTIONS),
-            _lower(engines) - _HARMLESS_ENGINES,
+            _DENIED_CALLS | (_lower(table_functions) - allowed.TABLE_FUNCTIONS),
+            _lower(engines) - allowed.ENGINES,
             _lower(higher_order),
         )
 
     def check(self, statement: Statement) -> None:
         """Let the statement pass or raise Refused; the reason names what is not allowed.
 
-        An INSERT's data is not read: only the format Values holds expressions, and `parse_statement`
-        leaves those in the statement.
+        An INSERT's data is not read: only the format Values holds expressions, and
+        `parse_statement` leaves those in the statement.
         """
         tokens = statement.tokens
-        if statement.verb not in _VERBS:
+        if statement.verb not in allowed.VERBS:
             raise _refused(f"statements that begin with {statement.verb or tokens[0].text!r}")
         self._check_tokens(tokens)
         if statement.verb == "CREATE" and any(token.is_word("DICTIONARY") for token in tokens[1:4]):
@@ -154,7 +143,7 @@ class StatementGuard:
             raise _refused("a parameter as a function")
 
     def _is_function_argument(self, before: Sequence[Token]) -> bool:
-        """Whether a name after these tokens is taken for a function: `arrayMap(file`, `APPLY file`."""
+        """Whether a name here is taken for a function, as in `arrayMap(file` or `APPLY file`."""
         if not before:
             return False
         if before[-1].is_sign("("):

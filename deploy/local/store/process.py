@@ -33,6 +33,6 @@ def store_command(path: Path, port: int = 0) -> list[str]:
 
 
 def read_announcement(standard_output: IO[bytes]) -> StoreAddress | None:
-    """Block until the store is ready; None when it ended instead (its reason is on standard error)."""
+    """Block until the store is ready; None where it ended instead, its reason on stderr."""
     line = standard_output.readline()
     return msgspec.json.decode(line, type=StoreAddress) if line else None

@@ -1,7 +1,7 @@
 """ClickHouse's HTTP interface: requests as Calls, errors and summaries as headers.
 
-Source: https://clickhouse.com/docs/interfaces/http. What clickhouse-connect relies on is tested with it
-in tests/contract/test_store_clickhouse_connect.py.
+Source: https://clickhouse.com/docs/interfaces/http. What clickhouse-connect relies on is tested
+with it in tests/contract/test_store_clickhouse_connect.py.
 """
 
 from __future__ import annotations
@@ -32,10 +32,27 @@ __all__ = [
 
 # Names in the URL that belong to the interface. Every other name is a setting of the query.
 _INTERFACE_PARAMETERS = frozenset(
-    "buffer_size cancel_http_readonly_queries_on_client_close client_protocol_version database "
-    "default_format enable_http_compression http_headers_progress_interval_ms http_make_head_request "
-    "password query query_id quota_key role send_progress_in_http_headers session_check session_id "
-    "session_timeout user wait_end_of_query".split()
+    {
+        "buffer_size",
+        "cancel_http_readonly_queries_on_client_close",
+        "client_protocol_version",
+        "database",
+        "default_format",
+        "enable_http_compression",
+        "http_headers_progress_interval_ms",
+        "http_make_head_request",
+        "password",
+        "query",
+        "query_id",
+        "quota_key",
+        "role",
+        "send_progress_in_http_headers",
+        "session_check",
+        "session_id",
+        "session_timeout",
+        "user",
+        "wait_end_of_query",
+    }
 )
 _UNSUPPORTED_PARAMETERS = {
     "compress": "ClickHouse's block compression: use Accept-Encoding",

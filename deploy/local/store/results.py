@@ -1,8 +1,9 @@
 """Results as chunks of bytes, one block of the engine each, so that memory stays flat.
 
-chDB formats every block of a streamed result as if it were a whole result. For formats whose results can
-be joined that is the same bytes; for text formats with a header it repeats the header, which is dropped
-here from all but the first. Every other format (JSON, Parquet, Pretty …) is made whole in memory.
+chDB formats every block of a streamed result as if it were a whole result. For formats whose
+results can be joined that is the same bytes; for text formats with a header it repeats the header,
+which is dropped here from all but the first. Every other format (JSON, Parquet, Pretty …) is made
+whole in memory.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Iterable, Iterator
 
 __all__ = ["header_lines", "is_streamable", "without_repeated_header"]
 
-# Header lines of each format that can be streamed (names in lower case). Tried against chDB 26.9: the
-# chunks joined equal the whole result.
+# Header lines of each format that can be streamed (names in lower case). Tried against chDB 26.9:
+# the chunks joined equal the whole result.
 _HEADER_LINES = {
     "csv": 0,
     "csvwithnames": 1,
@@ -44,7 +45,7 @@ def is_streamable(output_format: str) -> bool:
 
 
 def header_lines(output_format: str) -> int:
-    """Return how many lines of header a result has; such a result is not empty even without rows."""
+    """Return how many lines of header a result has, also one without rows."""
     return _HEADER_LINES[output_format.lower()]
 
 

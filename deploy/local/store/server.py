@@ -39,12 +39,12 @@ class Server:
         self._turns = asyncio.Semaphore(_SIMULTANEOUS_CALLS)
 
     def runner(self, *, shutdown_timeout_s: float) -> web.AppRunner:
-        """Return what serves the routes: `/` for statements, `/ping` without a password, as on a server."""
+        """Return what serves `/` (statements) and `/ping` (no password, as on a server)."""
         application = web.Application(client_max_size=LARGEST_BODY_BYTES, middlewares=[self._check])
         application.router.add_get("/ping", _ping)
         application.router.add_get("/", self._serve)
         application.router.add_post("/", self._serve)
-        # No access log: URLs may hold passwords and statements. Bodies are unpacked by `body`, bounded.
+        # No access log: URLs may hold passwords. aiohttp would unpack bodies without a bound.
         return web.AppRunner(
             application, access_log=None, auto_decompress=False, shutdown_timeout=shutdown_timeout_s
         )
@@ -112,7 +112,7 @@ class Server:
                 block = await self._in_thread(rest.next)
         except StoreError as error:
             await response.write(protocol.late_error(error, tag, self._engine.version))
-            # Without the last chunk: a client that knows no tags must not take this for the whole result.
+            # No last chunk: who knows no tags must not take this for the whole result.
             if request.transport is not None:
                 request.transport.close()
         finally:

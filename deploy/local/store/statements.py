@@ -1,4 +1,4 @@
-"""One SQL statement as the store must know it: its verb, its format, where an INSERT's data begins."""
+"""One SQL statement as the store must know it: verb, format, where an INSERT's data begins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from auditbus.deploy.local.store.tokens import Kind, Token, tokenize
 __all__ = ["Statement", "parse_statement"]
 
 # A server reads 256 KiB of SQL (max_query_size) and any amount of data. What follows VALUES may be
-# expressions, so the guard reads it: hence a limit. Larger inserts use a FORMAT, as clients do anyway.
+# expressions, so the guard reads it: hence a limit. Larger inserts use a FORMAT, as clients do.
 _LONGEST_SQL_BYTES = 256 * 1024
 _LONGEST_VALUES_BYTES = 4 * 1024 * 1024
 
@@ -45,7 +45,7 @@ def parse_statement(text: bytes) -> Statement:
     """Split one statement from its data.
 
     Raises:
-        BadRequest: nothing to run, more than one statement, too long, not UTF-8, or unclosed quotes.
+        BadRequest: no or more than one statement, too long, not UTF-8, or unclosed quotes.
     """
     tokens: list[Token] = []
     depth = 0
@@ -75,8 +75,8 @@ def _verb(tokens: tuple[Token, ...]) -> str:
 
 
 def _ends_format_clause(tokens: list[Token]) -> bool:
-    # `FORMAT Values` does not come here: like VALUES it may hold expressions, so it stays in the SQL.
-    return len(tokens) > 2 and tokens[-2].is_word("FORMAT") and tokens[-1].kind is Kind.WORD  # noqa: PLR2004
+    # `FORMAT Values` does not come here: it may hold expressions, so it stays in the SQL.
+    return len(tokens) > 1 and tokens[-2].is_word("FORMAT") and tokens[-1].kind is Kind.WORD
 
 
 def _insert_with_data(text: bytes, tokens: list[Token]) -> Statement:
