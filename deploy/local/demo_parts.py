@@ -1,5 +1,6 @@
 """The demo's children: traffic into Kafka, and a webhook receiver for the forwarder to push to."""
 
+import base64
 import secrets
 import sys
 import tomllib
@@ -25,7 +26,7 @@ def demo_receiver(data: DataDirectory, environment: Mapping[str, str]) -> ChildS
         name="receiver",
         command=[sys.executable, "-m", module, "--port", str(port), *secret],
         environment=environment,
-        answers=partial(http_answers, f"http://{LOOPBACK}:{port}/healthz"),
+        answers=partial(http_answers, f"http://{LOOPBACK}:{port}/count"),
         stop_timeout_s=1.5,
     )
 
@@ -63,11 +64,12 @@ _DESTINATION = """
 type = "webhook"
 url = "{url}"
 secret_file = "{secret_file}"
+allow_private_targets = true  # it is this machine
 """
 
 
 def _secret_file(data: DataDirectory) -> Path:
     path = data.path / "demo-webhook-secret"
     if not path.exists():
-        write_atomically(path, secrets.token_urlsafe(32).encode())
+        write_atomically(path, b"whsec_" + base64.b64encode(secrets.token_bytes(32)))
     return path

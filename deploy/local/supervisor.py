@@ -41,7 +41,7 @@ class ChildSpec:
     environment: Mapping[str, str]
     answers: Callable[[], bool]
     start_timeout_s: float = 60.0
-    stop_timeout_s: float = 4.0
+    stop_timeout_s: float = 5.0
 
 
 class Supervisor:
