@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from typing import Any
 
@@ -34,6 +35,7 @@ class StreamApp(faust.App):
     """A Faust app that says which topics arrive in batches."""
 
     batch_topics: frozenset[str] = frozenset()
+    logger = logging.getLogger("faust.app")  # what Faust says of it is not the stream's own word
 
 
 def build_app(settings: Settings) -> StreamApp:
@@ -106,6 +108,8 @@ def _producer(kafka: KafkaSettings) -> Any:
 
 def _faust_app(settings: Settings) -> StreamApp:
     kafka, stream = settings.kafka, settings.stream
+    directory = settings.data_dir / "stream"
+    directory.mkdir(parents=True, exist_ok=True)
     app = StreamApp(
         kafka.group(CONSUMER_GROUP),
         broker=[f"{SCHEME}://{host.strip()}" for host in kafka.bootstrap_servers.split(",")],
@@ -116,7 +120,7 @@ def _faust_app(settings: Settings) -> StreamApp:
         broker_session_timeout=10.0,
         broker_heartbeat_interval=2.0,
         consumer_auto_offset_reset="earliest",
-        datadir=settings.data_dir / "stream",
+        datadir=directory,
         store="memory://",
         # Topics are made by `auditbus topics create`, never as a side effect.
         topic_allow_declare=False,

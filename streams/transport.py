@@ -19,6 +19,7 @@ What is overridden, and why; tests/contract/test_faust_contract.py holds Faust t
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, cast
@@ -26,6 +27,7 @@ from weakref import WeakKeyDictionary
 
 import faust
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import IllegalStateError
 from faust.events import Event
 from faust.transport import drivers
 from faust.transport.drivers import aiokafka as driver
@@ -76,6 +78,8 @@ def settle(event: Event) -> None:
 class BatchConsumer(driver.Consumer):
     """Faust's consumer with batches for the topics in `app.batch_topics`."""
 
+    logger = logging.getLogger("faust.transport")
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._windows: defaultdict[TP, BatchWindow] = defaultdict(BatchWindow)
@@ -83,6 +87,7 @@ class BatchConsumer(driver.Consumer):
         # count for the same offsets delivered again.
         self._delivered: WeakKeyDictionary[Message, DeliveredBatch] = WeakKeyDictionary()
         self._next_offset: dict[TP, int] = {}
+        self._skips: dict[TP, tuple[int, int]] = {}
         self._batch_topics: frozenset[str] = cast("Any", self.app).batch_topics
 
     def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
@@ -150,14 +155,14 @@ class BatchConsumer(driver.Consumer):
             return
         generation = self.app.consumer_generation_id
         fetched = await self._getmany(active_partitions=active, timeout=_FETCH_TIMEOUT_S)
-        if fetched and not self.flow_active:
-            # A rebalance began meanwhile. Not delivered, so they must be fetched again; Faust
-            # seeks to the committed offsets once the rebalance is over.
-            return
         for tp, records in fetched.items():
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                return
-            await self._deliver(tp, records)
+            if self.flow_active and self.app.consumer_generation_id == generation:
+                await self._deliver(tp, records)
+            else:
+                # A rebalance began meanwhile. aiokafka has moved on past these records, maybe
+                # after Faust's own seek to the committed offset: unless told, it would not
+                # fetch them again.
+                await self._rewind(tp, records[0].offset)
 
     async def _deliver(self, tp: TP, records: Records) -> None:
         self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
@@ -166,7 +171,8 @@ class BatchConsumer(driver.Consumer):
                 await self._hand_over(self._to_message(tp, record))
                 self._read_offset[tp] = record.offset
             return
-        await self._check_continuity(tp, records[0].offset)
+        if not await self._is_continuous(tp, records[0].offset):
+            return
         last = records[-1]
         message = self._to_message(tp, last)
         message.value = cast("Any", records)
@@ -179,17 +185,23 @@ class BatchConsumer(driver.Consumer):
         # Blocks while the agent's queue is full; a rebalance ends the wait.
         await self.wait_first(self.callback(message), self.suspend_flow.wait())
 
-    async def _check_continuity(self, tp: TP, first: int) -> None:
-        """Tell a harmless step in the offsets from lost events."""
+    async def _is_continuous(self, tp: TP, first: int) -> bool:
+        """Tell whether a batch that begins at `first` follows what was delivered before.
+
+        Offsets may skip what a transaction or compaction left, but a skip is believed only when
+        the same fetch shows it twice: no fault in the handling of a rebalance can lose events.
+        """
         expected = self._next_offset.get(tp)
-        if expected is None or first == expected:
-            return
+        if expected is None:  # nothing committed yet: reading begins at the topic's beginning
+            expected = self._next_offset[tp] = await self._earliest(tp)
+        if first == expected:
+            return True
         if first < expected:
             # The topic was made anew, or the broker lost its tail: offsets start again.
             _log.warning("offsets_went_back", partition=tp.partition, expected=expected, got=first)
             self._committed_offset[tp] = None
-            return
-        earliest = (await self.earliest_offsets(tp)).get(tp, 0)
+            return True
+        earliest = await self._earliest(tp)
         if earliest > expected:
             raise OffsetLost(
                 tp.topic,
@@ -198,10 +210,26 @@ class BatchConsumer(driver.Consumer):
                 f"the topic now begins at {earliest}: retention has deleted "
                 f"{earliest - expected} events unread. Reset the group's offsets to go on",
             )
+        if self._skips.pop(tp, None) == (expected, first):
+            return True
+        self._skips[tp] = (expected, first)
+        await self._rewind(tp, expected)
+        return False
+
+    async def _earliest(self, tp: TP) -> int:
+        return (await self.earliest_offsets(tp)).get(tp, 0)
+
+    async def _rewind(self, tp: TP, offset: int) -> None:
+        try:
+            await self.seek_wait({tp: offset})
+        except IllegalStateError:
+            _log.debug("revoked_before_rewind", partition=tp.partition)
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that owns the aiokafka consumer, with two settings Faust does not expose."""
+
+    logger = logging.getLogger("faust.transport")
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer[Any, Any]:
         consumer = super()._create_worker_consumer(transport)

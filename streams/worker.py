@@ -22,6 +22,7 @@ def run(settings: Settings) -> None:
 
     Raises what `build_app` raises, and the error that made the worker give up.
     """
+    _quiet_libraries(settings.log.level)
     app = build_app(settings)
     worker = faust.Worker(
         app,
@@ -39,6 +40,13 @@ def run(settings: Settings) -> None:
             worker.execute_from_commandline()
     if app.crash_reason is not None:
         raise app.crash_reason
+
+
+def _quiet_libraries(level: str) -> None:
+    """Keep Faust's own account of starting and stopping for debugging."""
+    if level != "debug":
+        for name in ("faust", "mode", "aiokafka"):
+            logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _not_ready(app: StreamApp) -> str | None:
