@@ -32,7 +32,7 @@ from auditbus.schemas.event import (
 from auditbus.schemas.ids import is_uuid7
 from auditbus.schemas.timestamps import parse_rfc3339
 
-__all__ = ["validate"]
+__all__ = ["parse_object", "validate"]
 
 _is_action = re.compile(ACTION_PATTERN).fullmatch
 _MAX_DISTANCE = timedelta(days=365.25 * MAX_YEARS_FROM_BROKER_TIME)
@@ -50,7 +50,7 @@ def validate(raw: bytes | None, *, broker_time_ms: int | None = None) -> AuditEv
 
     Raises InvalidEvent, with a code and the field to blame. Never raises anything else.
     """
-    fields = _parse(raw)
+    fields = parse_object(raw)
     version = fields.get("schema_version")
     if type(version) is int and version != SCHEMA_VERSION:
         # Before anything else is judged: another version may well have other rules.
@@ -72,7 +72,11 @@ def validate(raw: bytes | None, *, broker_time_ms: int | None = None) -> AuditEv
     return event
 
 
-def _parse(raw: bytes | None) -> dict[str, Any]:
+def parse_object(raw: bytes | None) -> dict[str, Any]:
+    """Return the JSON object that `raw` holds, strictly read: the first half of `validate`.
+
+    Raises InvalidEvent for what is no JSON object that every reader understands alike.
+    """
     if raw is None:
         _refuse(RejectCode.TOMBSTONE, None, "a record without a value (tombstone) is no event")
     if not raw:

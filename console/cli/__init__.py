@@ -1,0 +1,5 @@
+"""The `auditbus` command."""
+
+from auditbus.console.cli.root import main
+
+__all__ = ["main"]

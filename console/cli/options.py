@@ -1,0 +1,159 @@
+"""Options that many commands share: where the pipeline is, the filters, the output format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import click
+
+from auditbus.console.cli.local_pipeline import find_settings
+from auditbus.console.query.addresses import parse_addresses
+from auditbus.console.query.moments import parse_since, parse_until
+from auditbus.console.query.predicate import EventFilter, Predicate, event_predicate
+from auditbus.runtime.logging import configure_logging
+
+__all__ = ["event_filters", "listing_format", "pipeline_settings"]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_OUTCOMES = ("success", "failure", "unknown")
+
+
+class _Parsed(click.ParamType):
+    """A value that a function of text makes; its ValueError is wrong usage."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(f"{value!r} is {error}", param, ctx)
+
+
+def _words(text: str) -> str:
+    # What the index splits at: everything in ASCII but letters and digits.
+    if not any(character.isalnum() or not character.isascii() for character in text):
+        raise ValueError("without a letter or digit")
+    return text
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise ValueError("not a UUID") from None
+
+
+_FILTERS = (
+    ("account", str, True, "ID", "Account id."),
+    ("user", str, True, "USER", "Actor's id, name or e-mail address."),
+    ("action", str, True, "ACTION", "Action, such as StorageDeleted."),
+    ("category", str, True, "CATEGORY", "Category, such as storage."),
+    ("outcome", click.Choice(_OUTCOMES), True, "OUTCOME", "success, failure or unknown."),
+    (
+        "ip",
+        _Parsed("address", parse_addresses),
+        True,
+        "ADDRESS",
+        "Address or CIDR network, IPv4 or IPv6.",
+    ),
+    ("country", str, True, "COUNTRY", "Country's code or name: DE, Germany."),
+    ("device", str, True, "TEXT", "Part of the device's label: chrome, windows."),
+    (
+        "since",
+        _Parsed("moment", lambda text: parse_since(text, datetime.now(UTC))),
+        False,
+        "TIME",
+        "From then on: 2h, 7d, 2026-11-22, 2026-11-22T10:00:00Z.",
+    ),
+    (
+        "until",
+        _Parsed("moment", lambda text: parse_until(text, datetime.now(UTC))),
+        False,
+        "TIME",
+        "Before then; a date counts as a whole.",
+    ),
+    ("text", _Parsed("words", _words), False, "WORDS", "Whole words, all of them, in any field."),
+    ("id", _Parsed("uuid", _uuid), True, "UUID", "Event id."),
+)
+
+
+def pipeline_settings(command: _Command) -> _Command:
+    """Add --data and --config, and pass the `settings` that they lead to."""
+
+    @click.option(
+        "--data",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Directory of a running local pipeline.  [default: .auditbus]",
+    )
+    @click.option(
+        "--config",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Settings file.  [default: AUDITBUS_CONFIG, else ./auditbus.toml]",
+    )
+    @wraps(command)
+    def with_settings(*args: Any, data: Path | None, config: Path | None, **kwargs: Any) -> Any:
+        settings = find_settings(data, config)
+        # Clients log what they retry; people want the one error in the end, unless they ask.
+        quiet = settings.log.model_copy(update={"level": "error"})
+        asked = "level" in settings.log.model_fields_set
+        configure_logging("cli", settings.log if asked else quiet)
+        return command(*args, settings=settings, **kwargs)
+
+    return with_settings  # type: ignore[return-value]  # click's options are functions of any kind
+
+
+def event_filters(command: _Command) -> _Command:
+    """Add the filters, and pass the `wanted` predicate that they describe."""
+
+    @wraps(command)
+    def with_predicate(*args: Any, **kwargs: Any) -> Any:
+        found = {name: kwargs.pop(name) for name, *_ in _FILTERS}
+        return command(*args, wanted=_predicate(found), **kwargs)
+
+    for name, kind, multiple, metavar, text in reversed(_FILTERS):
+        option = click.option(f"--{name}", type=kind, multiple=multiple, metavar=metavar, help=text)
+        with_predicate = option(with_predicate)
+    return with_predicate  # type: ignore[return-value]  # as above
+
+
+def listing_format(command: _Command) -> _Command:
+    """Add --format table|json, passed as `output`."""
+    return click.option(
+        "--format",
+        "output",
+        type=click.Choice(("table", "json")),
+        default="table",
+        show_default=True,
+        help="A table for people, or one JSON object a line.",
+    )(command)
+
+
+def _predicate(found: dict[str, Any]) -> Predicate:
+    return event_predicate(
+        EventFilter(
+            accounts=found["account"],
+            users=found["user"],
+            actions=found["action"],
+            categories=found["category"],
+            outcomes=found["outcome"],
+            addresses=found["ip"],
+            countries=found["country"],
+            devices=found["device"],
+            since=found["since"],
+            until=found["until"],
+            text=found["text"],
+            ids=found["id"],
+        )
+    )
