@@ -1,5 +1,6 @@
 """Which broker local mode runs: Apache Kafka, or Tansu where that cannot be had."""
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -32,15 +33,18 @@ class Broker(Protocol):
         """Return its command line."""
 
 
-def choose_broker(directory: Path, progress: ProgressLine) -> Broker:
+def choose_broker(
+    directory: Path, progress: ProgressLine, stop: threading.Event | None = None
+) -> Broker:
     """Return the broker for `directory`; blocks while Apache Kafka is fetched the first time.
 
     Raises:
+        StartInterrupted: `stop` was set during the fetch.
         BrokerUnavailable: neither can be run; the message says what to install.
     """
     try:
         java = find_java()
-        jars = fetch_jars(java, progress)
+        jars = fetch_jars(java, progress, stop)
     except BrokerUnavailable as missing:
         return TansuBroker(directory, reason=str(missing))
     return KafkaBroker(directory, java=java, jars=jars)

@@ -81,7 +81,7 @@ def run_pipeline(
         remove_endpoints(data.path)
         supervisor = Supervisor(stop, ChildLog(terminal), pass_fds=[data.lock_descriptor])
         try:
-            environment = _start_infrastructure(options, environ, data, supervisor, terminal)
+            environment = _start_infrastructure(options, environ, data, supervisor, terminal, stop)
             settings = load_settings(environment)
             _prepare(settings)
             _start_roles(options, environment, data, supervisor)
@@ -104,12 +104,13 @@ def _start_infrastructure(
     data: DataDirectory,
     supervisor: Supervisor,
     terminal: TextIO,
+    stop: threading.Event,
 ) -> dict[str, str]:
     """Start what is not running elsewhere; return the environment in which the roles find it."""
     environment = {**environ, "AUDITBUS_DATA_DIR": str(data.path)}
     children: list[Callable[[Mapping[str, str]], ChildSpec]] = []
     if options.kafka is None:
-        broker = choose_broker(data.path / "kafka", ProgressLine(terminal))
+        broker = choose_broker(data.path / "kafka", ProgressLine(terminal), stop)
         if broker.notice:
             terminal.write(f"{broker.notice}\n")
         broker.prepare()

@@ -2,11 +2,13 @@
 
 import io
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from auditbus.deploy.local.errors import BrokerUnavailable
+from auditbus.deploy.local.errors import BrokerUnavailable, StartInterrupted
 from auditbus.deploy.local.kafka import fetch_jars, find_java
 from auditbus.deploy.local.progress import ProgressLine
 
@@ -18,6 +20,7 @@ done
 mkdir "$into"
 echo "Downloaded from somewhere: scheme://host/org/first-1.0.jar (2.0 kB at 9 kB/s)"
 echo jar > "$into/first-1.0.jar"
+if [ -n "$MAVEN_HANGS" ]; then exec sleep 60; fi
 if [ -n "$MAVEN_FAILS" ]; then echo "[ERROR] Could not resolve second:jar:2.0"; exit 1; fi
 echo jar > "$into/second-2.0.jar"
 """
@@ -65,6 +68,21 @@ def test_a_failed_fetch_says_why_and_leaves_nothing_behind(
     monkeypatch.delenv("MAVEN_FAILS")
     assert (fetch_jars(Path("/any/bin/java"), ProgressLine(io.StringIO()))).is_dir()
     assert maven_runs.read_text() == "run\nrun\n"
+
+
+def test_a_stop_ends_a_fetch_that_hangs(
+    maven_runs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MAVEN_HANGS", "1")
+    stop = threading.Event()
+    asked = threading.Timer(0.5, stop.set)
+    asked.start()
+    began = time.monotonic()
+    with pytest.raises(StartInterrupted):
+        fetch_jars(Path("/any/bin/java"), ProgressLine(io.StringIO()), stop)
+    assert time.monotonic() - began < 5
+    asked.join()
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_without_maven_the_error_says_what_to_install(
