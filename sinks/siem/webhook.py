@@ -13,7 +13,7 @@ so each event's own `id` is the key to deduplicate by. Source: standardwebhooks.
 
 Answers: any 2xx is taken; 410 disables (alarm, not tried again before a restart); 401, 403 and 407
 alarm and are tried again; 413 is split; 400 and 422 may blame the payload: tried again, then split
-to the one event, which is a dead letter only if the receiver takes a probe (`"type": "audit.probe"`,
+to the one event, which is a dead letter only if the receiver takes a probe (type `audit.probe`,
 empty `data`); everything else, redirects among it, is tried again without end.
 """
 
@@ -45,7 +45,7 @@ from auditbus.sinks.siem.target_guard import TargetGuard, TargetRefused, is_publ
 
 __all__ = ["KIND", "WebhookClient", "WebhookSettings"]
 
-_SECRET_PREFIX = "whsec_"
+_SECRET_PREFIX = "whsec_"  # noqa: S105  # the specification's, not a secret
 _SECRET_BYTES = range(24, 65)  # the specification's bounds
 _THROTTLED = {
     HTTPStatus.TOO_MANY_REQUESTS,

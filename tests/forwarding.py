@@ -1,0 +1,146 @@
+"""What tests of the forwarder share: destinations, events on either topic, offsets, dead letters."""
+
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+
+from auditbus.deploy.local.child import Child
+from auditbus.runtime.dead_letters import DeadLetter
+from auditbus.runtime.kafka import new_admin, new_producer
+from auditbus.runtime.settings import Settings
+from auditbus.sinks.siem import run
+from tests.pipeline import environment_of, event, read_topic, settings_with_topics
+from tests.webhook_receiver import SECRET, Receiver
+
+Table = dict[str, Any]
+
+
+def webhook(receiver: Receiver | str, **fields: Any) -> Table:
+    """A destination's table: on loopback, quick to try again."""
+    url = receiver if isinstance(receiver, str) else receiver.url
+    return {
+        "type": "webhook",
+        "url": url,
+        "secret_env": "HOOK_SECRET",
+        "allow_private_targets": True,
+        "linger_ms": 20,
+        "timeout_s": 5.0,
+        "retry_base_s": 0.1,
+        "retry_cap_s": 0.5,
+        **fields,
+    }
+
+
+def forwarder_settings(kafka_servers: str, prefix: str, **destinations: Table) -> Settings:
+    """Settings of one test's own topics, which are created, with these destinations."""
+    settings = settings_with_topics(environment_of(kafka_servers, prefix))
+    return with_destinations(settings, **destinations)
+
+
+def with_destinations(settings: Settings, **destinations: Table) -> Settings:
+    forwarder = settings.forwarder.model_copy(update={"destinations": destinations})
+    return settings.model_copy(update={"forwarder": forwarder})
+
+
+@contextmanager
+def forwarding(settings: Settings) -> Iterator[None]:
+    """Run the forwarder in this process; checks that it stops within its bound."""
+    stop = threading.Event()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("HOOK_SECRET", SECRET)
+        thread = threading.Thread(target=run, args=(settings, stop))
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            started = time.monotonic()
+            thread.join(10)
+            took_s = time.monotonic() - started
+    assert not thread.is_alive()
+    assert took_s < 5.5, f"stopping took {took_s:.1f} s"
+
+
+def forwarder_process(settings: Settings, directory: Path, name: str = "forwarder") -> Child:
+    """A forwarder of its own, not yet started."""
+    config = directory / f"{name}.toml"
+    tables = [
+        f"[forwarder.destinations.{key}]\n"
+        + "".join(f"{field} = {orjson.dumps(value).decode()}\n" for field, value in table.items())
+        for key, table in settings.forwarder.destinations.items()
+    ]
+    config.write_text("\n".join(tables))
+    environment = environment_of(settings.kafka.bootstrap_servers, settings.kafka.topic_prefix)
+    return Child(
+        name,
+        [sys.executable, "-m", "tests.forwarder_process"],
+        environment={
+            **os.environ,
+            **environment,
+            "AUDITBUS_CONFIG": str(config),
+            "HOOK_SECRET": SECRET,
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+        },
+        log=directory / f"{name}.log",
+    )
+
+
+def publish(settings: Settings, topic: str, count: int, *, first: int = 0) -> list[str]:
+    """Publish events keyed by account; returns their ids once Kafka has them."""
+    events = [event(number) for number in range(first, first + count)]
+    publish_values(
+        settings, topic, [(e["account"]["id"].encode(), orjson.dumps(e)) for e in events]
+    )
+    return [made["id"] for made in events]
+
+
+def publish_values(
+    settings: Settings, topic: str, records: Sequence[tuple[bytes | None, bytes | None]]
+) -> None:
+    """Publish keys and values as they are."""
+    producer = new_producer(settings.kafka)
+    failures: list[object] = []
+    for key, value in records:
+        producer.produce(
+            topic,
+            value=value,
+            key=key,
+            on_delivery=lambda error, _: failures.append(error) if error else None,
+        )
+        producer.poll(0)
+    assert producer.flush(30) == 0
+    assert not failures
+
+
+def dead_letters(settings: Settings, count: int, deadline_s: float = 30.0) -> list[DeadLetter]:
+    """Read the forwarder's dead letters until there are `count`, or the deadline."""
+    messages = read_topic(
+        settings,
+        settings.kafka.topics.forwarder_dead_letters,
+        until=lambda found: len(found) >= count,
+        deadline_s=deadline_s,
+    )
+    return [DeadLetter.from_message(message) for message in messages]
+
+
+def dead_ids(letters: Sequence[DeadLetter]) -> Counter[str]:
+    return Counter(orjson.loads(letter.value or b"")["id"] for letter in letters)
+
+
+def committed(settings: Settings, destination: str) -> Mapping[int, int]:
+    """The committed offsets of a destination's group, by partition."""
+    group = settings.kafka.group(f"forwarder.{destination}")
+    request = [ConsumerGroupTopicPartitions(group)]
+    found = new_admin(settings.kafka).list_consumer_group_offsets(request)[group].result(10)
+    partitions: list[TopicPartition] = found.topic_partitions
+    return {p.partition: p.offset for p in partitions if p.offset >= 0}

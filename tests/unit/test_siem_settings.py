@@ -1,0 +1,95 @@
+"""A wrong destination is refused with `forwarder.destinations.NAME.field`, a secret never shown."""
+
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auditbus.runtime.errors import SettingsError
+from auditbus.sinks.siem import registry
+from auditbus.sinks.siem.registry import load_destinations
+from auditbus.sinks.siem.webhook import WebhookSettings
+from tests.webhook_receiver import SECRET
+
+_GOOD: dict[str, Any] = {
+    "type": "webhook",
+    "url": "https://siem.example.com/hook",
+    "secret_env": "HOOK_SECRET",
+}
+_ENVIRON = {"HOOK_SECRET": SECRET, "SHORT": "whsec_c2hvcnQ=", "EMPTY": ""}
+
+
+def _load(**changes: Any) -> WebhookSettings:
+    table = {key: value for key, value in (_GOOD | changes).items() if value is not None}
+    (destination,) = load_destinations({"soc": table}, _ENVIRON)
+    assert isinstance(destination.settings, WebhookSettings)
+    return destination.settings
+
+
+def test_a_secret_comes_from_a_variable_or_a_file_and_is_hidden(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text(SECRET + "\n")
+    for settings in (_load(), _load(secret_env=None, secret_file=str(file))):
+        assert settings.secret.get_secret_value() == SECRET
+        assert SECRET not in repr(settings)
+        assert "MfKQ9" not in str(settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"type": "webhok"}, r"soc\.type: must be one of: .*webhook"),
+        ({"type": None}, r"soc\.type: must be one of"),
+        ({"url": None}, r"soc\.url: Field required"),
+        ({"url": "ftp://x"}, r"soc\.url: must be https"),
+        ({"url": "https://"}, r"soc\.url: must be https"),
+        ({"url": "https://u:p@x/"}, r"soc\.url: must not carry"),
+        ({"url": "https://x:99999/"}, r"soc\.url: .*[Pp]ort"),
+        ({"url": "http://x/"}, r"soc: url: http needs allow_private_targets"),
+        ({"url": "https://127.0.0.1/"}, r"soc: url: a private address"),
+        ({"url": "https://[::1]/"}, r"soc: url: a private address"),
+        ({"urll": "https://x"}, r"soc\.urll: Extra inputs"),
+        ({"secret": SECRET}, r"soc\.secret: a secret does not belong in the settings file"),
+        ({"secret_env": None}, r"soc\.secret: Field required"),
+        ({"secret_env": "NOT_SET"}, r"soc\.secret_env: the variable NOT_SET is not set"),
+        ({"secret_env": "EMPTY"}, r"soc\.secret_env: the variable EMPTY is not set"),
+        ({"secret_env": 7}, r"soc\.secret_env: must be text"),
+        ({"secret_env": "SHORT"}, r"soc\.secret: must be whsec_"),
+        ({"secret_file": "/nowhere"}, r"secret_env and secret_file are both set"),
+        ({"secret_env": None, "secret_file": "/nowhere"}, r"soc\.secret_file: .*No such file"),
+        ({"batch_events": 0}, r"soc\.batch_events: "),
+        ({"topic": "audit.events"}, r"soc\.topic: .*'enriched' or 'raw'"),
+        ({"ca_file": "/nowhere"}, r"soc\.ca_file: cannot be read"),
+    ],
+)
+def test_a_wrong_setting_is_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message) as refused:
+        _load(**changes)
+    assert str(refused.value).startswith("forwarder.destinations.soc")
+    assert "MfKQ9" not in str(refused.value)
+
+
+def test_all_faults_of_a_table_are_named_at_once() -> None:
+    with pytest.raises(SettingsError) as refused:
+        _load(url="ftp://x", linger_ms=-1, nonsense=1)
+    assert len(str(refused.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize("name", ["", "Soc", "a b", "a.b", "-a", "x" * 64])
+def test_a_name_fits_a_consumer_group_and_a_label(name: str) -> None:
+    with pytest.raises(SettingsError, match="a name is"):
+        load_destinations({name: _GOOD}, _ENVIRON)
+
+
+def test_a_package_can_offer_a_destination(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offered(group: str) -> list[EntryPoint]:
+        return [
+            EntryPoint("theirs", "auditbus.sinks.siem.webhook:KIND", group),
+            EntryPoint("broken", "auditbus.sinks.siem.webhook:classify", group),
+        ]
+
+    monkeypatch.setattr(registry, "entry_points", offered)
+    assert _load(type="theirs").type == "theirs"
+    with pytest.raises(SettingsError, match=r"soc\.type: .*broken is not a DestinationKind"):
+        _load(type="broken")
