@@ -10,6 +10,7 @@ AuditbusError                      (auditbus.schemas.errors)
 │   └── ClickHouseUnreachable
 ├── TopicMisconfigured             a topic is missing or not as it must be
 ├── OffsetLost                     the committed offset is no longer in the topic
+├── StoreRefused                   ClickHouse refuses and no retry helps; says what to change
 └── PublishError                   an event could not be published
     ├── QueueFull        retriable the producer's queue is full: nothing was sent
     ├── ProducerClosed             emit() after close(), or in a process forked from its own
@@ -33,6 +34,7 @@ __all__ = [
     "PublishError",
     "QueueFull",
     "SettingsError",
+    "StoreRefused",
     "TopicMisconfigured",
     "Unreachable",
 ]
@@ -82,6 +84,10 @@ class OffsetLost(AuditbusError):
         self.topic = topic
         self.partition = partition
         self.offset = offset
+
+
+class StoreRefused(AuditbusError):
+    """ClickHouse refuses in a way that no retry changes: its schema, rights or settings."""
 
 
 class PublishError(AuditbusError):

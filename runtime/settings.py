@@ -87,6 +87,8 @@ class ClickHouseSettings(_Section):
     """User."""
     password: SecretStr | None = None
     """Password; in local mode the token of DIR/endpoints.json."""
+    dictionary_user: str = Field("default", min_length=1)
+    """Passwordless server user, allowed from the server's own host, that reads retention and holds."""
     connect_timeout_s: float = Field(5.0, gt=0)
     """Seconds to wait for a connection."""
     request_timeout_s: float = Field(60.0, gt=0)
