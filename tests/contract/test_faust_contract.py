@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from unittest.mock import AsyncMock
 
 import aiokafka
 import pytest
@@ -45,9 +44,7 @@ def consumer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchC
     )
     app.batch_topics = frozenset({RAW.topic})
     app.topics._acking_topics.add(RAW.topic)
-    made = app.transport.create_consumer(
-        callback=AsyncMock(), on_partitions_revoked=AsyncMock(), on_partitions_assigned=AsyncMock()
-    )
+    made = app.consumer
     assert isinstance(made, BatchConsumer)
     yield made
     asyncio.set_event_loop(None)
