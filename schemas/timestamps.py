@@ -8,9 +8,11 @@ from functools import lru_cache
 
 __all__ = ["format_epoch_ms", "parse_rfc3339"]
 
+# The hour is bound here: from Python 3.14 on, fromisoformat takes 24:00 for midnight.
 # Seconds may carry 1 to 9 decimals. Only UTC: one spelling of an instant keeps text sortable.
 _is_rfc3339_utc = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|\+00:00)"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}"
+    r"(?:\.[0-9]{1,9})?(?:Z|\+00:00)"
 ).fullmatch
 
 
