@@ -13,7 +13,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from auditbus.deploy.local.atomic_file import write_atomically
@@ -30,6 +30,7 @@ class DataDirectory:
 
     path: Path
     lock_descriptor: int
+    _ports: dict[str, int] = field(default_factory=dict)
 
     @property
     def token_file(self) -> Path:
@@ -46,7 +47,9 @@ class DataDirectory:
 
     def port(self, name: str) -> int:
         """Return the port called `name`: the same at every start, unless a stranger took it."""
-        return kept_port(self.path / "ports.json", name)
+        if name not in self._ports:  # asked once: later our own child listens on it
+            self._ports[name] = kept_port(self.path / "ports.json", name)
+        return self._ports[name]
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from auditbus.deploy.local.parts import (
     store_settings,
 )
 from auditbus.deploy.local.progress import ProgressLine
-from auditbus.deploy.local.supervisor import ChildSpec, Supervisor
+from auditbus.deploy.local.supervisor import Supervisor
 from auditbus.runtime.kafka import new_admin
 from auditbus.runtime.logging import get_logger
 from auditbus.runtime.settings import Settings, load_settings
@@ -106,25 +106,30 @@ def _start_infrastructure(
     terminal: TextIO,
     stop: threading.Event,
 ) -> dict[str, str]:
-    """Start what is not running elsewhere; return the environment in which the roles find it."""
+    """Start what the roles need and is not running elsewhere; return the environment for them."""
+    broker = None
     environment = {**environ, "AUDITBUS_DATA_DIR": str(data.path)}
-    children: list[Callable[[Mapping[str, str]], ChildSpec]] = []
     if options.kafka is None:
         broker = choose_broker(data.path / "kafka", ProgressLine(terminal), stop)
         if broker.notice:
             terminal.write(f"{broker.notice}\n")
         broker.prepare()
         environment |= broker_settings(broker)
-        children.append(lambda variables: broker_child(broker, variables))
     else:
         environment["AUDITBUS_KAFKA_BOOTSTRAP_SERVERS"] = options.kafka
     if options.clickhouse is None:
         environment.pop("AUDITBUS_CLICKHOUSE_PASSWORD", None)  # the token takes its place
         environment |= store_settings(data)
-        children.append(lambda variables: store_child(data, variables))
     else:
         environment["AUDITBUS_CLICKHOUSE_URL"] = options.clickhouse
-    supervisor.start(*(child(environment) for child in children))
+    children = []
+    if broker is not None:
+        children.append(broker_child(broker, environment))
+    if options.clickhouse is None:
+        children.append(store_child(data, environment))
+    if options.demo_rate:
+        children.append(demo_receiver(data, environment))
+    supervisor.start(*children)
     return environment
 
 
@@ -145,7 +150,6 @@ def _start_roles(
 ) -> None:
     forwarder = environment
     if options.demo_rate:
-        supervisor.start(demo_receiver(data, environment))
         forwarder = with_demo_destination(data, environment)
     supervisor.start(
         role_child("stream", data, environment),

@@ -75,6 +75,15 @@ def test_a_port_stays_until_a_foreign_program_takes_it(tmp_path: Path) -> None:
     assert kept_port(record, "store") == other
 
 
+def test_a_port_does_not_move_once_our_own_child_listens_on_it(tmp_path: Path) -> None:
+    with own_data_directory(tmp_path) as data:
+        port = data.port("store")
+        with socket.create_server(("127.0.0.1", port)):
+            assert data.port("store") == port
+    with own_data_directory(tmp_path) as data:
+        assert data.port("store") == port
+
+
 def test_endpoints_are_private_complete_and_gone_after_the_stop(tmp_path: Path) -> None:
     endpoints = Endpoints(kafka="127.0.0.1:1", clickhouse="http://127.0.0.1:2", token="secret")
     endpoints.write(tmp_path)

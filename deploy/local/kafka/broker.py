@@ -26,7 +26,9 @@ _JVM_FLAGS = (
     "-XX:+UseSerialGC",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller.QuorumController=error",
-    # Both warn at every start or stop, of nothing.
+    # These complain at a start or stop of a lone node, of nothing: the first of a retry, which it
+    # reports to whoever asked, the second of connections to itself.
+    "-Dorg.slf4j.simpleLogger.log.kafka.server.ControllerApis=off",
     "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.clients.NetworkClient=error",
 )
 _PROPERTIES = """\
