@@ -1,0 +1,7 @@
+"""`python -m auditbus.console` is `auditbus`."""
+
+import sys
+
+from auditbus.console.entry import main
+
+sys.exit(main())
