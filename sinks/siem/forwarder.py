@@ -14,6 +14,7 @@ from auditbus.runtime.kafka import new_producer
 from auditbus.runtime.logging import get_logger
 from auditbus.runtime.retry import Backoff
 from auditbus.runtime.settings import Settings
+from auditbus.runtime.shutdown import stop_on_signals
 from auditbus.sinks.siem.delivery import Delivery
 from auditbus.sinks.siem.destination import Destination
 from auditbus.sinks.siem.registry import load_destinations
@@ -28,14 +29,17 @@ _STOP_S = 4.8
 _DEAD_LETTER_TIMEOUT_MS = 10_000
 
 
-def run(settings: Settings, stop: threading.Event) -> None:
+def run(settings: Settings, stop: threading.Event | None = None) -> None:
     """Forward events to every configured destination until `stop` is set; returns within 5 s.
+
+    Without `stop`, SIGTERM and SIGINT end it; call from the main thread then.
 
     Destinations share nothing but the process and the dead letter producer: one that is down, or
     whose events are gone from Kafka, stops alone. Secrets come from the environment and from files.
 
     Raises SettingsError, before anything is opened, for a wrong destination or a taken health port.
     """
+    stop = stop or stop_on_signals()
     destinations = load_destinations(settings.forwarder.destinations, os.environ)
     standings = {destination.name: Standing(destination.name) for destination in destinations}
     ready = partial(_describe, standings)
