@@ -17,7 +17,14 @@ from auditbus.console.query.moments import parse_since, parse_until
 from auditbus.console.query.predicate import EventFilter, Predicate, event_predicate
 from auditbus.runtime.logging import configure_logging
 
-__all__ = ["event_filters", "listing_format", "pipeline_settings"]
+__all__ = [
+    "SINCE",
+    "UNTIL",
+    "event_filters",
+    "listing_format",
+    "parsed",
+    "pipeline_settings",
+]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _OUTCOMES = ("success", "failure", "unknown")
@@ -37,6 +44,15 @@ class _Parsed(click.ParamType):
             return self._parse(value)
         except ValueError as error:
             self.fail(f"{value!r} is {error}", param, ctx)
+
+
+def parsed(name: str, parse: Callable[[str], Any]) -> click.ParamType:
+    """Return the type of an option whose value `parse` makes of its text."""
+    return _Parsed(name, parse)
+
+
+SINCE = parsed("moment", lambda text: parse_since(text, datetime.now(UTC)))
+UNTIL = parsed("moment", lambda text: parse_until(text, datetime.now(UTC)))
 
 
 def _words(text: str) -> str:
@@ -61,7 +77,7 @@ _FILTERS = (
     ("outcome", click.Choice(_OUTCOMES), True, "OUTCOME", "success, failure or unknown."),
     (
         "ip",
-        _Parsed("address", parse_addresses),
+        parsed("address", parse_addresses),
         True,
         "ADDRESS",
         "Address or CIDR network, IPv4 or IPv6.",
@@ -70,20 +86,20 @@ _FILTERS = (
     ("device", str, True, "TEXT", "Part of the device's label: chrome, windows."),
     (
         "since",
-        _Parsed("moment", lambda text: parse_since(text, datetime.now(UTC))),
+        SINCE,
         False,
         "TIME",
         "From then on: 2h, 7d, 2026-11-22, 2026-11-22T10:00:00Z.",
     ),
     (
         "until",
-        _Parsed("moment", lambda text: parse_until(text, datetime.now(UTC))),
+        UNTIL,
         False,
         "TIME",
         "Before then; a date counts as a whole.",
     ),
-    ("text", _Parsed("words", _words), False, "WORDS", "Whole words, all of them, in any field."),
-    ("id", _Parsed("uuid", _uuid), True, "UUID", "Event id."),
+    ("text", parsed("words", _words), False, "WORDS", "Whole words, all of them, in any field."),
+    ("id", parsed("uuid", _uuid), True, "UUID", "Event id."),
 )
 
 
