@@ -30,7 +30,8 @@ from auditbus.runtime.metrics import GEOIP_BUILD_TIMESTAMP, GEOIP_RELOAD_FAILURE
 log = get_logger(__name__)
 
 _CANARIES = 64
-_NEVER_SEEN: tuple[int, ...] = ()
+Fingerprint = tuple[int, ...] | None
+_NEVER_SEEN: Fingerprint = ()
 
 
 class DatabaseKind(Enum):
@@ -71,33 +72,41 @@ class WatchedDatabase:
         self.kind = kind
         self.loaded: LoadedDatabase | None = None
         self._scratch_dir = scratch_dir
-        self._fingerprint: tuple[int, ...] | None = _NEVER_SEEN
+        # The file as it was when it was judged, and as it was when it was last complained about.
+        self._judged: Fingerprint = _NEVER_SEEN
+        self._complained: Fingerprint = _NEVER_SEEN
 
     def maybe_reload(self) -> bool:
         """Load the file if it changed since the last look; True if `loaded` was replaced.
 
         Costs one stat() when nothing changed; else blocks for a copy of the file (0.1 s for 100
-        MB). Raises nothing: a file that cannot be used is logged and counted once, and tried
-        again when it changes.
+        MB). Raises nothing: a file that cannot be used is logged and counted once. A bad one is
+        tried again when it changes, one that could not be read or copied at each look.
         """
         fingerprint = _fingerprint(self.path)
-        if fingerprint == self._fingerprint:
+        if fingerprint == self._judged:
             return False
         try:
             loaded = _load(self.path, self.kind, self._scratch_dir)
-            if _fingerprint(self.path) != fingerprint:
-                return False  # still being written: the next look decides
-        except (_Refused, OSError) as error:
-            self._refuse(fingerprint, error)
+        except OSError as error:  # missing, not readable, no room for the copy: may pass by itself
+            self._complain(fingerprint, error)
             return False
-        self._fingerprint = fingerprint
+        except _Refused as error:
+            self._judged = fingerprint
+            self._complain(fingerprint, error)
+            return False
+        if _fingerprint(self.path) != fingerprint:
+            return False  # still being written: the next look decides
+        self._judged = fingerprint
         self.loaded = loaded
         GEOIP_BUILD_TIMESTAMP.labels(kind=self.kind.value).set(loaded.build_epoch)
         log.info("geoip_database_loaded", path=str(self.path), database=loaded.name)
         return True
 
-    def _refuse(self, fingerprint: tuple[int, ...] | None, error: Exception) -> None:
-        self._fingerprint = fingerprint
+    def _complain(self, fingerprint: Fingerprint, error: Exception) -> None:
+        if fingerprint == self._complained:
+            return
+        self._complained = fingerprint
         GEOIP_RELOAD_FAILURES.labels(kind=self.kind.value).inc()
         log.error(
             "geoip_database_refused",
@@ -116,7 +125,7 @@ def default_city_path() -> Path | None:
     return path if path.is_file() else None
 
 
-def _fingerprint(path: Path) -> tuple[int, ...] | None:
+def _fingerprint(path: Path) -> Fingerprint:
     """Return what changes with content, identity and permissions; None if there is no file."""
     try:
         found = path.stat()

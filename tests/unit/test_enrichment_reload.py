@@ -194,7 +194,7 @@ def test_an_unreadable_file_is_tried_again_when_it_may_be_read(
     assert lookup.maybe_reload()
 
 
-def test_a_full_scratch_directory_keeps_the_old_database(
+def test_a_full_scratch_directory_keeps_the_old_database_until_there_is_room(
     lookup: LocationLookup, path: Path, log: CapturingLogger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def disk_full(source: Path, target: Path) -> None:
@@ -203,9 +203,12 @@ def test_a_full_scratch_directory_keeps_the_old_database(
     rename_over(path, NEW)
     with monkeypatch.context() as full:
         full.setattr("shutil.copyfile", disk_full)
-        assert not lookup.maybe_reload()
+        assert [lookup.maybe_reload() for _ in range(3)] == [False] * 3
     assert city(lookup) == "Bonn"
+    assert events(log).count("geoip_database_refused") == 1
     assert "No space left" in log.calls[-1].kwargs["reason"]
+    assert lookup.maybe_reload(), "there is room again: no need to touch the file"
+    assert city(lookup) == "Berlin"
 
 
 def test_a_file_still_being_written_is_left_for_the_next_look(

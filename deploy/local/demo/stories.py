@@ -1,71 +1,12 @@
 """What the demo's people and services do, as short stories.
 
 A story is a generator: it yields a `Scene` at a time and is told whether that action failed, so
-that what follows makes sense (a failed sign-in is tried again, a failed backup is reported as
-one).
+that what follows makes sense (a failed sign-in is tried again, a failed backup is reported so).
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
-from random import Random
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
-from auditbus.deploy.local.demo.world import Account, Person
-
-
-class Via(Enum):
-    """Who does it, and through what."""
-
-    WEB = "a person in a browser"
-    API = "a person's token, from the command line"
-    SUPPORT = "the operator's support, for a person"
-    SCHEDULER = "the clock"
-    WORKER = "the backup service"
-    CODE_HOST = "the code host's webhook"
-    SCANNER = "a stranger's automaton"
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """One action of a story. `must_fail` is for what never works."""
-
-    action: str
-    via: Via = Via.WEB
-    description: str | None = None
-    targets: Sequence[Mapping[str, str]] = ()
-    changes: Sequence[Mapping[str, Any]] = ()
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    must_fail: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Cast:
-    """Whom a story is about."""
-
-    account: Account
-    person: Person
-    random: Random
-
-    def repository(self) -> dict[str, str]:
-        """Draw one of the account's repositories."""
-        name = self.random.choice(self.account.repositories)
-        return _target("repository", name)
-
-    def number(self) -> int:
-        """Draw a number for something's name."""
-        return self.random.randrange(1000, 10_000)
-
-
-Story = Generator[Scene, bool, None]
-
-
-def _target(kind: str, name: str, id_: str | None = None) -> dict[str, str]:
-    return {"type": kind, "id": id_ or name, "name": name}
-
-
-def _change(field_name: str, before: object, after: object) -> dict[str, Any]:
-    return {"field": field_name, "before": before, "after": after}
+from auditbus.deploy.local.demo.scenes import Cast, Scene, Story, Via, edit, target
 
 
 def _login() -> Story:
@@ -78,9 +19,9 @@ def personal_settings(cast: Cast) -> Story:
     yield from _login()
     change = cast.random.choice(
         [
-            _change("theme", "light", "dark"),
-            _change("email_notifications", "all", "failures"),
-            _change("time_zone", "UTC", "Europe/Berlin"),
+            edit("theme", "light", "dark"),
+            edit("email_notifications", "all", "failures"),
+            edit("time_zone", "UTC", "Europe/Berlin"),
             {"field": "recovery_codes", "redacted": True},
         ]
     )
@@ -101,7 +42,7 @@ def backup_from_a_pipeline(cast: Cast) -> Story:
 def _backup(cast: Cast, via: Via) -> Story:
     repository = cast.repository()
     name = repository["name"]
-    backup = _target("backup", f"{name}@{cast.number()}")
+    backup = target("backup", f"{name}@{cast.number()}")
     yield Scene("BackupTriggered", via, f"Started a backup of {name}", [repository, backup])
     failed = yield Scene(
         "BackupCompleted",
@@ -127,7 +68,7 @@ def expiry(cast: Cast) -> Story:
     """Remove what retention no longer keeps."""
     repository = cast.repository()
     for _ in range(2):
-        backup = _target("backup", f"{repository['name']}@{cast.number()}")
+        backup = target("backup", f"{repository['name']}@{cast.number()}")
         description = f"Deleted a backup of {repository['name']} older than its retention"
         yield Scene("BackupDeleted", Via.WORKER, description, [repository, backup])
 
@@ -137,15 +78,15 @@ def restore(cast: Cast) -> Story:
     yield from _login()
     repository = cast.repository()
     name = repository["name"]
-    backup = _target("backup", f"{name}@{cast.number()}")
-    copy = _target("repository", f"{name}-restored")
+    backup = target("backup", f"{name}@{cast.number()}")
+    copy = target("repository", f"{name}-restored")
     yield Scene("RestoreTriggered", Via.WEB, f"Started a restore of {name}", [backup, copy])
     failed = yield Scene("RestoreCompleted", Via.WORKER, f"Restore of {name} ended", [copy])
     yield Scene(
         "EmailNotificationSent",
         Via.WORKER,
         f"Told {cast.person.email}: restore of {name} {'failed' if failed else 'succeeded'}",
-        [_target("user", cast.person.email, cast.person.id)],
+        [target("user", cast.person.email, cast.person.id)],
         metadata={"template": "restore-result"},
     )
     yield Scene("Logout")
@@ -155,7 +96,7 @@ def download(cast: Cast) -> Story:
     """Take a copy home."""
     yield from _login()
     repository = cast.repository()
-    backup = _target("backup", f"{repository['name']}@{cast.number()}")
+    backup = target("backup", f"{repository['name']}@{cast.number()}")
     yield Scene("BackupDownloaded", Via.WEB, f"Downloaded {backup['name']}", [backup])
     yield Scene("Logout")
 
@@ -172,7 +113,7 @@ def review(cast: Cast) -> Story:
 def storages(cast: Cast) -> Story:
     """Make, correct and retire a storage; its keys never show."""
     yield from _login()
-    storage = _target("storage", f"s3-{cast.account.id}-{cast.number()}")
+    storage = target("storage", f"s3-{cast.account.id}-{cast.number()}")
     name = storage["name"]
     yield Scene("StorageCreated", Via.WEB, f"Created storage {name}", [storage])
     yield Scene(
@@ -181,7 +122,7 @@ def storages(cast: Cast) -> Story:
         f"Moved storage {name} and changed its key",
         [storage],
         [
-            _change("region", "us-east-1", cast.random.choice(["eu-central-1", "ap-southeast-2"])),
+            edit("region", "us-east-1", cast.random.choice(["eu-central-1", "ap-southeast-2"])),
             {"field": "secret_access_key", "redacted": True},
         ],
     )
@@ -191,10 +132,10 @@ def storages(cast: Cast) -> Story:
 
 def schedules(cast: Cast) -> Story:
     """Keep schedules by infrastructure as code."""
-    schedule = _target("schedule", f"{cast.random.choice(['nightly', 'hourly'])}-{cast.number()}")
+    schedule = target("schedule", f"{cast.random.choice(['nightly', 'hourly'])}-{cast.number()}")
     name = schedule["name"]
     yield Scene("ScheduleCreated", Via.API, f"Created schedule {name}", [schedule])
-    change = _change("cron", "0 2 * * *", f"{cast.random.randrange(60)} 3 * * *")
+    change = edit("cron", "0 2 * * *", f"{cast.random.randrange(60)} 3 * * *")
     yield Scene("ScheduleUpdated", Via.API, f"Changed schedule {name}", [schedule], [change])
     yield Scene("ScheduleDeleted", Via.API, f"Deleted schedule {name}", [schedule])
 
@@ -202,10 +143,10 @@ def schedules(cast: Cast) -> Story:
 def retention(cast: Cast) -> Story:
     """Decide how long backups are kept."""
     yield from _login()
-    policy = _target("retention_policy", f"policy-{cast.number()}")
+    policy = target("retention_policy", f"policy-{cast.number()}")
     name = policy["name"]
     yield Scene("RetentionPolicyCreated", Via.WEB, f"Created {name}: 90 days", [policy])
-    change = _change("days", 90, cast.random.choice([30, 180, 365]))
+    change = edit("days", 90, cast.random.choice([30, 180, 365]))
     description = f"Changed {name} to {change['after']} days"
     yield Scene("RetentionPolicyUpdated", Via.WEB, description, [policy], [change])
     yield Scene("RetentionPolicyDeleted", Via.WEB, f"Deleted {name}", [policy])
@@ -214,22 +155,22 @@ def retention(cast: Cast) -> Story:
 
 def onboarding(cast: Cast) -> Story:
     """Connect a GitHub organization and buy a subscription."""
-    organization = _target("github_account", f"{cast.account.id}-{cast.number()}")
+    organization = target("github_account", f"{cast.account.id}-{cast.number()}")
     name = organization["name"]
     installed = f"Installed on GitHub account {name}"
     yield Scene("InstallationCreated", Via.CODE_HOST, installed, [organization])
     yield Scene("AccountCreated", Via.WEB, f"Connected GitHub account {name}", [organization])
-    repository = _target("repository", f"{name}/app")
+    repository = target("repository", f"{name}/app")
     yield Scene("RepositoryAdded", Via.CODE_HOST, f"Added {repository['name']}", [repository])
-    plan = _target("plan", cast.random.choice(["Team", "Business"]))
+    plan = target("plan", cast.random.choice(["Team", "Business"]))
     yield Scene("PurchaseCreated", Via.WEB, f"Bought plan {plan['name']}", [plan])
 
 
 def farewell(cast: Cast) -> Story:
     """Cancel the subscription and disconnect a GitHub organization."""
-    organization = _target("github_account", f"{cast.account.id}-{cast.number()}")
+    organization = target("github_account", f"{cast.account.id}-{cast.number()}")
     name = organization["name"]
-    plan = _target("plan", "Team")
+    plan = target("plan", "Team")
     yield Scene("PurchaseCancelled", Via.WEB, "Cancelled plan Team", [plan])
     removed = f"Removed from GitHub account {name}"
     yield Scene("InstallationDeleted", Via.CODE_HOST, removed, [organization])
@@ -238,7 +179,7 @@ def farewell(cast: Cast) -> Story:
 
 def installation(cast: Cast) -> Story:
     """Change the app's permissions at the code host."""
-    organization = _target("github_account", cast.account.id)
+    organization = target("github_account", cast.account.id)
     for action, what in (
         ("InstallationNewPermissionsAccepted", "Accepted new permissions"),
         ("InstallationSuspended", "Suspended the installation"),
@@ -250,11 +191,11 @@ def installation(cast: Cast) -> Story:
 
 def account_care(cast: Cast) -> Story:
     """Let support help, on someone's behalf; rename the account at the code host."""
-    organization = _target("github_account", cast.account.id)
-    change = _change("backup_concurrency", 2, cast.random.choice([4, 8]))
+    organization = target("github_account", cast.account.id)
+    change = edit("backup_concurrency", 2, cast.random.choice([4, 8]))
     description = f"Raised backup_concurrency to {change['after']}"
     yield Scene("AccountSettingsUpdated", Via.SUPPORT, description, [organization], [change])
-    renamed = _change("login", f"{cast.account.id}-old", cast.account.id)
+    renamed = edit("login", f"{cast.account.id}-old", cast.account.id)
     description = f"Renamed {renamed['before']} to {renamed['after']}"
     yield Scene("AccountRenamed", Via.CODE_HOST, description, [organization], [renamed])
 
@@ -262,9 +203,9 @@ def account_care(cast: Cast) -> Story:
 def billing(cast: Cast) -> Story:
     """Buy a larger plan."""
     yield from _login()
-    change = _change("seats", 10, cast.random.choice([20, 50]))
+    change = edit("seats", 10, cast.random.choice([20, 50]))
     description = f"Changed plan Team to {change['after']} seats"
-    plan = _target("plan", "Team")
+    plan = target("plan", "Team")
     yield Scene("PurchaseChanged", Via.WEB, description, [plan], [change])
     yield Scene("Logout")
 
@@ -274,8 +215,8 @@ def repository_life(cast: Cast) -> Story:
     repository = cast.repository()
     name = repository["name"]
     public, private = (
-        _change("visibility", "private", "public"),
-        _change("visibility", "public", "private"),
+        edit("visibility", "private", "public"),
+        edit("visibility", "public", "private"),
     )
     for action, what, changes in (
         ("RepositoryPublicized", "Made {} public", [public]),
@@ -283,7 +224,7 @@ def repository_life(cast: Cast) -> Story:
         (
             "RepositoryUpdated",
             "Changed the default branch of {}",
-            [_change("default_branch", "master", "main")],
+            [edit("default_branch", "master", "main")],
         ),
         ("RepositoryArchived", "Archived {}", []),
         ("RepositoryUnarchived", "Took {} out of the archive", []),
@@ -294,8 +235,8 @@ def repository_life(cast: Cast) -> Story:
 def repository_end(cast: Cast) -> Story:
     """Rename a repository, then remove it."""
     old = f"{cast.account.id}/prototype-{cast.number()}"
-    repository = _target("repository", f"{old}-legacy")
-    renamed = _change("name", old, repository["name"])
+    repository = target("repository", f"{old}-legacy")
+    renamed = edit("name", old, repository["name"])
     description = f"Renamed {old} to {repository['name']}"
     yield Scene("RepositoryRenamed", Via.CODE_HOST, description, [repository], [renamed])
     yield Scene("RepositoryRemoved", Via.CODE_HOST, f"Removed {repository['name']}", [repository])

@@ -13,7 +13,8 @@ from typing import Any
 
 from auditbus.deploy.local.demo import user_agents
 from auditbus.deploy.local.demo.places import PLACES
-from auditbus.deploy.local.demo.stories import FAILURES, ROUND, Cast, Scene, Story, Via
+from auditbus.deploy.local.demo.scenes import Cast, Scene, Story, Via
+from auditbus.deploy.local.demo.stories import FAILURES, ROUND
 from auditbus.deploy.local.demo.user_agents import UserAgent
 from auditbus.deploy.local.demo.world import Account, build_world
 from auditbus.producers import EventFields
