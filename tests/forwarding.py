@@ -141,6 +141,7 @@ def committed(settings: Settings, destination: str) -> Mapping[int, int]:
     """The committed offsets of a destination's group, by partition."""
     group = settings.kafka.group(f"forwarder.{destination}")
     request = [ConsumerGroupTopicPartitions(group)]
-    found = new_admin(settings.kafka).list_consumer_group_offsets(request)[group].result(10)
+    admin = new_admin(settings.kafka)  # kept: its futures end with it
+    found = admin.list_consumer_group_offsets(request)[group].result(10)
     partitions: list[TopicPartition] = found.topic_partitions
     return {p.partition: p.offset for p in partitions if p.offset >= 0}
