@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 import msgspec
@@ -35,7 +34,7 @@ from auditbus.schemas.timestamps import parse_rfc3339
 __all__ = ["parse_object", "validate"]
 
 _is_action = re.compile(ACTION_PATTERN).fullmatch
-_MAX_DISTANCE = timedelta(days=365.25 * MAX_YEARS_FROM_BROKER_TIME)
+_MAX_DISTANCE_MS = 365.25 * MAX_YEARS_FROM_BROKER_TIME * 24 * 60 * 60 * 1000
 _MSGSPEC_PATH = re.compile(r"^(?P<reason>.*?)(?: - at `(?:key in )?\$?(?P<path>.*)`)?$", re.DOTALL)
 _MSGSPEC_MISSING = re.compile(r"^Object missing required field `(?P<name>.+)`$")
 # The range in which every JSON reader downstream agrees with every other (RFC 8259, section 6).
@@ -147,8 +146,9 @@ def _check_values(event: AuditEvent, broker_time_ms: int | None) -> None:
     except ValueError as error:
         _refuse(RejectCode.INVALID_VALUE, "occurred_at", str(error))
     if broker_time_ms is not None:
-        broker_time = datetime.fromtimestamp(broker_time_ms / 1000, UTC)
-        if abs(occurred_at - broker_time) > _MAX_DISTANCE:
+        # Compared as numbers: quicker, and a broker's time may lie past what a datetime holds.
+        distance_ms = abs(occurred_at.timestamp() * 1000 - broker_time_ms)
+        if distance_ms > _MAX_DISTANCE_MS:
             _refuse(
                 RejectCode.INVALID_VALUE,
                 "occurred_at",

@@ -2,6 +2,7 @@
 
 import json
 import string
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -60,9 +61,9 @@ def test_every_well_made_event_is_accepted_and_decodes_equal(event: dict[str, An
     assert validate(json.dumps(event).encode()) == decoded(event)
 
 
-def _judged(raw: bytes) -> None:
+def _judged(raw: bytes, broker_time_ms: int = 1_763_805_600_000) -> None:
     try:
-        event = validate(raw, broker_time_ms=1_763_805_600_000)
+        event = validate(raw, broker_time_ms=broker_time_ms)
     except InvalidEvent:
         return
     assert event == decoded(json.loads(raw))
@@ -85,3 +86,8 @@ def test_any_damage_to_a_good_event_is_accepted_or_refused(data: st.DataObject) 
     for at in data.draw(st.lists(st.integers(0, len(raw) - 1), min_size=1, max_size=4)):
         raw[at] = data.draw(st.integers(0, 255))
     _judged(bytes(raw))
+
+
+@given(st.integers(-(2**63), 2**63 - 1), st.datetimes())
+def test_any_time_of_the_broker_is_compared_with(broker_time_ms: int, at: datetime) -> None:
+    _judged(orjson.dumps({**MINIMAL, "occurred_at": at.isoformat() + "Z"}), broker_time_ms)
