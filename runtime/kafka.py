@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import cast
 
@@ -11,11 +12,21 @@ from confluent_kafka.admin import AdminClient
 from auditbus.runtime.logging import get_logger
 from auditbus.runtime.settings import KafkaSettings
 
-__all__ = ["PARTITIONER", "client_config", "new_admin", "new_consumer", "new_producer"]
+__all__ = [
+    "LIBRDKAFKA_LOGGER",
+    "PARTITIONER",
+    "client_config",
+    "new_admin",
+    "new_consumer",
+    "new_producer",
+]
 
 # librdkafka's default partitioner differs from Java's: with both at work, one account would lie
 # on two partitions and lose its order.
 PARTITIONER = "murmur2_random"
+
+# librdkafka's own lines come out in the form of all logs, not bare on standard error.
+LIBRDKAFKA_LOGGER = "auditbus.librdkafka"
 
 _log = get_logger(__name__)
 Option = str | int | float | bool | object
@@ -27,6 +38,7 @@ def client_config(kafka: KafkaSettings) -> dict[str, Option]:
         "bootstrap.servers": kafka.bootstrap_servers,
         "security.protocol": kafka.security_protocol,
         "error_cb": _report_error,
+        "logger": logging.getLogger(LIBRDKAFKA_LOGGER),
     }
     optional = {
         "sasl.mechanisms": kafka.sasl_mechanism,

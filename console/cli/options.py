@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
@@ -15,7 +16,9 @@ from auditbus.console.cli.local_pipeline import find_settings
 from auditbus.console.query.addresses import parse_addresses
 from auditbus.console.query.moments import parse_since, parse_until
 from auditbus.console.query.predicate import EventFilter, Predicate, event_predicate
+from auditbus.runtime.kafka import LIBRDKAFKA_LOGGER
 from auditbus.runtime.logging import configure_logging
+from auditbus.runtime.settings import LogSettings
 
 __all__ = [
     "SINCE",
@@ -121,13 +124,19 @@ def pipeline_settings(command: _Command) -> _Command:
     @wraps(command)
     def with_settings(*args: Any, data: Path | None, config: Path | None, **kwargs: Any) -> Any:
         settings = find_settings(data, config)
-        # Clients log what they retry; people want the one error in the end, unless they ask.
-        quiet = settings.log.model_copy(update={"level": "error"})
-        asked = "level" in settings.log.model_fields_set
-        configure_logging("cli", settings.log if asked else quiet)
+        _configure_logging(settings.log)
         return command(*args, settings=settings, **kwargs)
 
     return with_settings  # type: ignore[return-value]  # click's options are functions of any kind
+
+
+def _configure_logging(log: LogSettings) -> None:
+    """Be quiet unless asked: clients log every try, people want the one error in the end."""
+    if "level" in log.model_fields_set:
+        configure_logging("cli", log)
+    else:
+        configure_logging("cli", log.model_copy(update={"level": "error"}))
+        logging.getLogger(LIBRDKAFKA_LOGGER).setLevel(logging.CRITICAL)
 
 
 def event_filters(command: _Command) -> _Command:
