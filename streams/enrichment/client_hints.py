@@ -25,6 +25,9 @@ _SYSTEMS = {"Chromium OS": "Chrome OS", "Mac OS X": "macOS"}
 _WINDOWS_11_FROM = 13
 _OLD_WINDOWS = {"0.1": "7", "0.2": "8", "0.3": "8.1"}
 
+_HINT_CHARS = 256
+"""A hint is cut here: the longest honest one, a full version list, is half of it."""
+
 _NAMES = (
     "sec-ch-ua",
     "sec-ch-ua-full-version-list",
@@ -35,10 +38,10 @@ _NAMES = (
 )
 
 
-def normalize_hints(raw: Mapping[str, object]) -> dict[str, str]:
+def normalize_hints(raw: Mapping[str, str | None]) -> dict[str, str]:
     """Return the hints that this module reads, their names in lower case with hyphens."""
     named = {name.lower().replace("_", "-"): value for name, value in raw.items()}
-    return {name: value for name in _NAMES if isinstance(value := named.get(name), str) and value}
+    return {name: value[:_HINT_CHARS] for name in _NAMES if (value := named.get(name))}
 
 
 def apply_hints(device: Device, hints: Mapping[str, str]) -> Device:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 
 import orjson
 
@@ -9,12 +10,13 @@ from auditbus.streams.enrichment.client_hints import apply_hints, normalize_hint
 from auditbus.streams.enrichment.fragment_cache import EMPTY_FRAGMENT, FragmentCache
 from auditbus.streams.enrichment.user_agent import PARSED_CHARS, Device, UserAgentParser
 
-# A user agent alone, or with its normalized hints as sorted-by-definition pairs.
-Key = tuple[str, tuple[tuple[str, str], ...]]
+# A user agent, then its hints as they came: normalizing them costs more than the rest of a hit.
+Key = tuple[str, *tuple[tuple[str, str | None], ...]]
 
-_HINT_CHARS = 256
-"""A hint is cut here: the longest honest one, a full version list, is half of it."""
+_CACHED_HINT_CHARS = 2_048
+"""Longer hints are not cached: the honest ones together are a quarter of it."""
 _LABEL_CHARS = 64
+_NO_HINTS: Mapping[str, str | None] = MappingProxyType({})
 _BRANDS_IN_MODEL = {"Apple", "Google"}  # "iPhone", "Pixel 8": nobody says the brand
 
 
@@ -28,26 +30,31 @@ class DeviceLookup:
     def __init__(self, *, cache_entries: int = 50_000) -> None:
         """Block 0.2 s to compile uap-core's rules. Raises MissingExtra without the Rust engine."""
         self._parser = UserAgentParser()
-        self.fragments = FragmentCache(self._plain, cache_entries)
-        self._hinted: FragmentCache[Key] = FragmentCache(self._with_hints, cache_entries)
+        self.fragments = FragmentCache(self._describe, cache_entries)
+        self._hinted: FragmentCache[Key] = FragmentCache(self._describe_key, cache_entries // 4)
 
-    def fragment(self, user_agent: str, hints: Mapping[str, object] | None = None) -> bytes:
-        """Return the device as a JSON object; up to 0.5 ms, a few µs once cached."""
+    def fragment(self, user_agent: str, hints: Mapping[str, str | None] | None = None) -> bytes:
+        """Return the device as a JSON object; up to 0.5 ms, about 1 µs once cached."""
         user_agent = user_agent[:PARSED_CHARS]
-        if hints and (known := normalize_hints(hints)):
-            return self._hinted[
-                user_agent, tuple((name, value[:_HINT_CHARS]) for name, value in known.items())
-            ]
-        return self.fragments[user_agent]
+        if not hints:
+            return self.fragments[user_agent]
+        key: Key = (user_agent, *hints.items())
+        fragment = self._hinted.get(key)
+        if fragment is not None:
+            return fragment
+        if sum(len(name) + len(value or "") for name, value in hints.items()) > _CACHED_HINT_CHARS:
+            return self._describe(user_agent, hints)
+        return self._hinted[key]
 
-    def _plain(self, user_agent: str) -> bytes:
-        return self._with_hints((user_agent, ()))
+    def _describe_key(self, key: Key) -> bytes:
+        user_agent, *hints = key
+        return self._describe(user_agent, dict(hints))
 
-    def _with_hints(self, key: Key) -> bytes:
-        user_agent = _utf8(key[0])
+    def _describe(self, user_agent: str, raw_hints: Mapping[str, str | None] = _NO_HINTS) -> bytes:
+        user_agent = _utf8(user_agent)
         if not user_agent.strip():
             return EMPTY_FRAGMENT
-        hints = {name: _utf8(value) for name, value in key[1]}
+        hints = {name: _utf8(value) for name, value in normalize_hints(raw_hints).items()}
         device = apply_hints(self._parser.parse(user_agent), hints)
         known = {name: value for name, value in asdict(device).items() if value}
         known["is_bot"] = device.type == "bot"

@@ -139,7 +139,18 @@ def test_only_the_first_512_characters_count() -> None:
 
 
 def test_hints_that_are_none_are_left_out() -> None:
-    assert normalize_hints({"sec-ch-ua-model": 7, "sec-ch-ua-mobile": None, "x": "y"}) == {}
+    assert normalize_hints({"sec-ch-ua-model": "", "sec-ch-ua-mobile": None, "x": "y"}) == {}
+
+
+def test_endless_hints_are_read_but_not_kept() -> None:
+    devices = DeviceLookup()
+    hints = {"sec-ch-ua-model": '"Pixel 9"', "x": "y" * 10_000}
+    assert orjson.loads(devices.fragment(ANDROID_CHROME, hints))["model"] == "Pixel 9"
+    assert not devices._hinted
+    assert devices.fragment(ANDROID_CHROME, hints | {"x": None}) == devices.fragment(
+        ANDROID_CHROME, hints
+    )
+    assert len(devices._hinted) == 1
 
 
 ANY_TEXT = st.text(st.characters(), max_size=700)  # lone surrogates included
@@ -155,7 +166,9 @@ HINT_NAMES = st.sampled_from(
 
 
 @settings(max_examples=300, deadline=None)
-@given(ANY_TEXT | PIECES, st.dictionaries(HINT_NAMES, ANY_TEXT | st.none() | st.integers()))
-def test_no_text_raises_and_every_answer_is_json(user_agent: str, hints: dict[str, object]) -> None:
+@given(ANY_TEXT | PIECES, st.dictionaries(HINT_NAMES, ANY_TEXT | st.none()))
+def test_no_text_raises_and_every_answer_is_json(
+    user_agent: str, hints: dict[str, str | None]
+) -> None:
     device = orjson.loads(DEVICES.fragment(user_agent, hints))
     assert device == {} or {"type", "is_bot", "label"} <= device.keys()
