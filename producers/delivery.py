@@ -21,12 +21,13 @@ class DeliveryLedger:
     """Counts what ended, what failed, and the failures that nobody has heard of yet.
 
     Its lock also guards the handles: they are many and short-lived, and a lock each would cost.
+    It is re-entrant because a signal handler may ask for a handle that its own thread is reading.
     """
 
     __slots__ = ("_round", "_unseen", "done", "failed", "last_failure", "lock")
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.done = 0
         self.failed = 0
         self.last_failure: DeliveryFailed | None = None

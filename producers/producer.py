@@ -89,7 +89,7 @@ class AuditProducer:
         self._emitted = 0
         self._pid = os.getpid()
         self._closed = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may emit while its own thread emits
         self._stop = threading.Event()
         # The thread holds no reference to self: a producer that is dropped ends its thread.
         self._poller = threading.Thread(

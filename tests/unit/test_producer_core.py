@@ -3,6 +3,9 @@
 import contextlib
 import logging
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +18,7 @@ import pytest
 from auditbus import producers
 from auditbus.producers import (
     AuditProducer,
+    Delivery,
     DeliveryFailed,
     InvalidEvent,
     ProducerClosed,
@@ -318,6 +322,31 @@ def test_security_is_passed_through_and_no_secret_shows() -> None:
     with pytest.raises(SettingsError) as refused:
         AuditProducer(NOBODY, options={**options, "ssl.key.pem": "hunter2"})
     assert "hunter2" not in str(refused.value)
+
+
+def test_a_signal_handler_may_emit_in_the_midst_of_emit(producer: AuditProducer) -> None:
+    handled: list[Delivery] = []
+
+    def handle(_signal: int, _frame: object) -> None:
+        handled.append(producer.emit(action="Logout"))
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        with producer._lock, producer._ledger.lock:  # what emit and a handle's reader hold
+            signal.raise_signal(signal.SIGUSR1)
+            assert handled[0].exception is None
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_process_that_forgets_to_close_still_ends() -> None:
+    program = f"""
+from auditbus.producers import AuditProducer
+producer = AuditProducer("{NOBODY}", options={{"log_level": 0}})
+producer.emit(action="Login")
+"""
+    done = subprocess.run([sys.executable, "-c", program], timeout=30, check=False)
+    assert done.returncode == 0
 
 
 def test_a_dropped_producer_ends_its_thread() -> None:
