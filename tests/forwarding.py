@@ -1,4 +1,4 @@
-"""What tests of the forwarder share: destinations, events on either topic, offsets, dead letters."""
+"""What tests of the forwarder share: destinations, events to publish, offsets, dead letters."""
 
 import os
 import sys

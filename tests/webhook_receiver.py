@@ -1,4 +1,4 @@
-"""A webhook receiver as a customer would write one: it verifies with the `standardwebhooks` package.
+"""A webhook receiver as a customer would write one, verifying with the `standardwebhooks` package.
 
 It answers as the test's `behaviour` says, and records only what it answered with 2xx.
 """
@@ -145,4 +145,3 @@ def receiving(
         server.shutdown()
         server.server_close()
         thread.join()
-

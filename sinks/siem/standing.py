@@ -22,6 +22,7 @@ class Standing:
         self._log = _log.bind(destination=name)
         self._alarm: str | None = None
         self._trouble: str | None = None
+        self._is_down = False
         metrics.CIRCUIT_STATE.labels(name).set(CircuitState.CLOSED)
 
     @property
@@ -32,9 +33,11 @@ class Standing:
     def circuit_changed(self, state: CircuitState) -> None:
         """Note a change of the circuit; the log is quiet while it stays open."""
         metrics.CIRCUIT_STATE.labels(self._name).set(state)
-        if state is CircuitState.CLOSED:
+        if state is CircuitState.CLOSED and self._is_down:
+            self._is_down = False
             self._log.info("destination_recovered")
-        elif state is CircuitState.OPEN:
+        elif state is CircuitState.OPEN and not self._is_down:
+            self._is_down = True
             self._log.warning("destination_down", trouble=self._trouble)
 
     def failed(self, code: str, reason: str) -> None:

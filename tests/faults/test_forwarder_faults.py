@@ -1,4 +1,4 @@
-"""A destination that refuses, hangs, resets or is gone: nothing is lost, and its neighbour is not slowed."""
+"""A destination that refuses, hangs, resets or is gone: nothing is lost, no other is slowed."""
 
 import threading
 import time
@@ -200,7 +200,6 @@ def test_dead_destinations_neither_slow_a_live_one_nor_grow(
         judge(ids, live.delivered).check_exactly_once()
         assert not hole.taken
         assert not refusing.taken
-    print(f"alone {took_alone_s:.2f} s, crowded {took_crowded_s:.2f} s, grown {grown_kb} kB")
     # Three consumers read the topic where one did, on the same cores: twice is generous to noise.
     assert took_crowded_s < 2 * took_alone_s + 2
     assert grown_kb < 40_000
@@ -239,7 +238,7 @@ def test_killed_between_delivery_and_commit_repeats_and_loses_nothing(
             kafka.bootstrap_servers, unique_prefix, soc=webhook(receiver, batch_events=50)
         )
         ids = publish(settings, settings.kafka.topics.enriched, 4000)
-        for number in range(4):
+        for number in range(3):
             child = forwarder_process(settings, tmp_path, f"killed{number}")
             child.start()
             goal = len(receiver.delivered) + 600
@@ -257,7 +256,6 @@ def test_killed_between_delivery_and_commit_repeats_and_loses_nothing(
             wait_until(lambda: len(receiver.delivered) == 4000, deadline_s=60, what="all delivered")
         verdict = judge(ids, receiver.delivered)
         verdict.check_nothing_lost()
-        print(f"{verdict.repeats} repeats after four kills")
         assert verdict.repeats > 0, "no kill fell between a delivery and its commit"
         for number in range(0, 50, 7):
             assert receiver.order(f"account-{number}") == list(range(number, 4000, 50))
@@ -381,7 +379,7 @@ def test_a_second_forwarder_joins_and_leaves_under_load(
             wait_until(lambda: len(receiver.delivered) > 500, deadline_s=40, what="some delivered")
             second.start()
             log = tmp_path / "second.log"
-            wait_until(lambda: log.exists(), deadline_s=10, what="the second")
+            wait_until(log.exists, deadline_s=10, what="the second")
             wait_until(lambda: len(receiver.delivered) > 3000, deadline_s=60, what="half")
             ids += publish(settings, enriched, 1000, first=6000)
             first.stop(8)
@@ -392,7 +390,6 @@ def test_a_second_forwarder_joins_and_leaves_under_load(
             second.stop(8)
         verdict = judge(ids, receiver.delivered)
         verdict.check_nothing_lost()
-        print(f"{verdict.repeats} repeats after joining and leaving")
         assert verdict.repeats <= 400  # what was under way, not what was delivered long ago
         for number in range(0, 50, 7):
             assert receiver.order(f"account-{number}") == list(range(number, 7000, 50))
@@ -416,9 +413,7 @@ def test_stopping_waits_for_what_is_under_way_and_commits_it(
         judge(ids, receiver.delivered).check_exactly_once()
 
 
-def test_stopping_does_not_wait_for_a_receiver_that_hangs(
-    kafka: Kafka, unique_prefix: str
-) -> None:
+def test_stopping_does_not_wait_for_a_receiver_that_hangs(kafka: Kafka, unique_prefix: str) -> None:
     release = threading.Event()
     with receiving() as receiver:
         settings = forwarder_settings(

@@ -173,7 +173,8 @@ def test_public_addresses(address: str) -> None:
 def _resolver(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
     """Only a name server that lies produces these answers; the test stands in for it."""
     monkeypatch.setattr(
-        "socket.getaddrinfo", lambda *_, **__: [(0, 0, 0, "", (address, 443)) for address in addresses]
+        "socket.getaddrinfo",
+        lambda *_, **__: [(0, 0, 0, "", (address, 443)) for address in addresses],
     )
 
 

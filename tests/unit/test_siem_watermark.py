@@ -6,9 +6,7 @@ from hypothesis import strategies as st
 from auditbus.sinks.siem.intervals import IntervalSet
 from auditbus.sinks.siem.watermark import Watermark
 
-_changes = st.lists(
-    st.tuples(st.booleans(), st.integers(0, 40), st.integers(0, 40)), max_size=40
-)
+_changes = st.lists(st.tuples(st.booleans(), st.integers(0, 40), st.integers(0, 40)), max_size=40)
 
 
 @given(_changes)
