@@ -8,9 +8,7 @@ import json
 from functools import partial
 from pathlib import Path
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient
-
+from auditbus.runtime.consumer_groups import group_progress
 from auditbus.runtime.settings import Settings
 from tests.backends.parts import Kafka
 from tests.integration.test_stream import start_stream
@@ -30,14 +28,11 @@ class CommittedOffsets:
     """How many records the stream's group has committed, all partitions together."""
 
     def __init__(self, settings: Settings) -> None:
-        self._admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
-        self._group = settings.kafka.group("stream")
+        self._kafka = settings.kafka
 
     def total(self) -> int:
-        request = [ConsumerGroupTopicPartitions(self._group)]
-        future = self._admin.list_consumer_group_offsets(request)[self._group]
-        found: list[TopicPartition] = future.result(10).topic_partitions
-        return sum(max(p.offset, 0) for p in found)
+        progress = group_progress(self._kafka, "stream", self._kafka.topics.events)
+        return sum(part.committed or 0 for part in progress)
 
     def wait_for(self, total: int) -> None:
         wait_until(
