@@ -30,7 +30,8 @@ class FragmentCache(dict[K, bytes], Generic[K]):
     def __missing__(self, key: K) -> bytes:
         fragment = self._previous.get(key)
         if fragment is None:
-            fragment = self._compute(key)
+            # A copy of the exact size: orjson's own bytes keep the 4 KiB they were written into.
+            fragment = bytes(memoryview(self._compute(key)))
         if len(self) >= self._half:
             self._previous = dict(self)
             self.clear()
