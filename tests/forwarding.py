@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from auditbus.runtime.dead_letters import DeadLetter
 from auditbus.runtime.kafka import new_admin, new_producer
 from auditbus.runtime.settings import Settings
 from auditbus.sinks.siem import run
+from tests.oracle import judge
 from tests.pipeline import environment_of, event, read_topic, settings_with_topics
 from tests.webhook_receiver import SECRET, Receiver
 
@@ -135,6 +136,24 @@ def dead_letters(settings: Settings, count: int, deadline_s: float = 30.0) -> li
 
 def dead_ids(letters: Sequence[DeadLetter]) -> Counter[str]:
     return Counter(orjson.loads(letter.value or b"")["id"] for letter in letters)
+
+
+def check_nothing_lost(
+    published: Iterable[str], delivered: Counter[str], dead: Iterable[str] = ()
+) -> int:
+    """Assert at-least-once by the oracle; return how many copies too many there are."""
+    verdict = judge(published, delivered.elements(), dead)
+    assert not verdict.missing, f"{len(verdict.missing)} missing, such as {verdict.missing[0]}"
+    assert not verdict.in_both, f"{len(verdict.in_both)} delivered and dead"
+    assert not verdict.unexpected, f"{len(verdict.unexpected)} never published"
+    return delivered.total() - len(delivered)
+
+
+def check_exactly_once(
+    published: Iterable[str], delivered: Counter[str], dead: Iterable[str] = ()
+) -> None:
+    """Assert that nothing is lost and nothing repeated."""
+    assert check_nothing_lost(published, delivered, dead) == 0
 
 
 def committed(settings: Settings, destination: str) -> Mapping[int, int]:

@@ -14,6 +14,8 @@ from auditbus.runtime.settings import Settings
 from auditbus.runtime.topic_admin import create_topics, specs_for
 from tests.backends.parts import Kafka
 from tests.forwarding import (
+    check_exactly_once,
+    check_nothing_lost,
     committed,
     dead_letters,
     forwarder_process,
@@ -23,7 +25,6 @@ from tests.forwarding import (
     publish_values,
     webhook,
 )
-from tests.oracle import judge
 from tests.pipeline import wait_until
 from tests.webhook_receiver import Behaviour, Receiver, Reply, Request, receiving
 
@@ -63,7 +64,7 @@ def test_a_receiver_that_fails_for_a_while_gets_everything_in_order(
             wait_until(lambda: len(receiver.delivered) == 600, deadline_s=60, what="all delivered")
             if reply.status == 200 and not reply.drop:
                 return _check_late_takes(receiver, ids)
-        judge(ids, receiver.delivered).check_exactly_once()
+        check_exactly_once(ids, receiver.delivered)
         for number in range(0, 50, 7):
             assert receiver.order(f"account-{number}") == list(range(number, 600, 50))
         tries = [r.id for r in receiver.requests]
@@ -76,7 +77,7 @@ def test_a_receiver_that_fails_for_a_while_gets_everything_in_order(
 
 def _check_late_takes(receiver: Receiver, ids: list[str]) -> None:
     """Whoever times out has them twice, under the same webhook-id: a receiver drops the second."""
-    judge(ids, receiver.delivered).check_nothing_lost()
+    check_nothing_lost(ids, receiver.delivered)
     by_id: dict[str, bytes] = {}
     for request in list(receiver.taken):
         assert by_id.setdefault(request.id, request.body) == request.body
@@ -104,7 +105,7 @@ def test_retry_after_is_honoured(kafka: Kafka, unique_prefix: str, as_date: bool
         with forwarding(settings):
             wait_until(lambda: len(receiver.delivered) == 100, deadline_s=30, what="all delivered")
         assert times[1] - times[0] >= 1.9
-        judge(ids, receiver.delivered).check_exactly_once()
+        check_exactly_once(ids, receiver.delivered)
 
 
 def test_an_expired_credential_pauses_and_alarms_and_loses_nothing(
@@ -133,7 +134,7 @@ def test_an_expired_credential_pauses_and_alarms_and_loses_nothing(
                 deadline_s=5,
                 what="the alarm's end",
             )
-        judge(ids, receiver.delivered).check_exactly_once()
+        check_exactly_once(ids, receiver.delivered)
         assert not dead_letters(settings, 1, deadline_s=1)
 
 
@@ -164,7 +165,7 @@ def test_gone_stops_the_destination_until_it_is_restarted(kafka: Kafka, unique_p
         receiver.behaviour = lambda _: Reply()
         with forwarding(settings):
             wait_until(lambda: len(receiver.delivered) == 401, deadline_s=30, what="all delivered")
-        judge(ids, receiver.delivered).check_exactly_once()
+        check_exactly_once(ids, receiver.delivered)
 
 
 def test_dead_destinations_neither_slow_a_live_one_nor_grow(
@@ -196,8 +197,8 @@ def test_dead_destinations_neither_slow_a_live_one_nor_grow(
         )
         took_crowded_s, grown_kb = _time_delivery(crowded, tmp_path, "crowded", live, count)
         release.set()
-        judge(ids, alone.delivered).check_exactly_once()
-        judge(ids, live.delivered).check_exactly_once()
+        check_exactly_once(ids, alone.delivered)
+        check_exactly_once(ids, live.delivered)
         assert not hole.taken
         assert not refusing.taken
     # Three consumers read the topic where one did, on the same cores: twice is generous to noise.
@@ -254,9 +255,8 @@ def test_killed_between_delivery_and_commit_repeats_and_loses_nothing(
             assert sum(committed(settings, "soc").values()) <= len(receiver.delivered)
         with forwarding(settings):
             wait_until(lambda: len(receiver.delivered) == 4000, deadline_s=60, what="all delivered")
-        verdict = judge(ids, receiver.delivered)
-        verdict.check_nothing_lost()
-        assert verdict.repeats > 0, "no kill fell between a delivery and its commit"
+        repeats = check_nothing_lost(ids, receiver.delivered)
+        assert repeats > 0, "no kill fell between a delivery and its commit"
         for number in range(0, 50, 7):
             assert receiver.order(f"account-{number}") == list(range(number, 4000, 50))
 
@@ -307,7 +307,7 @@ def test_an_unwritable_dead_letter_topic_blocks_and_drops_nothing(
             )
             letters = dead_letters(settings, 1)
         assert {letter.value for letter in letters} == {b"garbage"}
-        judge(before + after, receiver.delivered).check_nothing_lost()
+        check_nothing_lost(before + after, receiver.delivered)
 
 
 def test_events_deleted_before_delivery_stop_that_destination_only(
@@ -369,7 +369,7 @@ def test_a_second_forwarder_joins_and_leaves_under_load(
         settings = forwarder_settings(
             kafka.bootstrap_servers, unique_prefix, soc=webhook(receiver, batch_events=25)
         )
-        receiver.behaviour = lambda _: Reply(before=lambda: time.sleep(0.02))  # a distant receiver
+        receiver.behaviour = lambda _: Reply(before=lambda: time.sleep(0.1))  # a distant receiver
         enriched = settings.kafka.topics.enriched
         ids = publish(settings, enriched, 6000)
         first = forwarder_process(settings, tmp_path, "first")
@@ -378,8 +378,10 @@ def test_a_second_forwarder_joins_and_leaves_under_load(
         try:
             wait_until(lambda: len(receiver.delivered) > 500, deadline_s=40, what="some delivered")
             second.start()
-            log = tmp_path / "second.log"
-            wait_until(log.exists, deadline_s=10, what="the second")
+            wait_until(
+                lambda: _holders(settings, "soc") == 2, deadline_s=30, what="partitions at both"
+            )
+            assert len(receiver.delivered) < 6000
             wait_until(lambda: len(receiver.delivered) > 3000, deadline_s=60, what="half")
             ids += publish(settings, enriched, 1000, first=6000)
             first.stop(8)
@@ -388,9 +390,8 @@ def test_a_second_forwarder_joins_and_leaves_under_load(
         finally:
             first.kill()
             second.stop(8)
-        verdict = judge(ids, receiver.delivered)
-        verdict.check_nothing_lost()
-        assert verdict.repeats <= 400  # what was under way, not what was delivered long ago
+        repeats = check_nothing_lost(ids, receiver.delivered)
+        assert repeats <= 400  # what was under way, not what was delivered long ago
         for number in range(0, 50, 7):
             assert receiver.order(f"account-{number}") == list(range(number, 7000, 50))
 
@@ -410,7 +411,7 @@ def test_stopping_waits_for_what_is_under_way_and_commits_it(
         receiver.behaviour = lambda _: Reply()
         with forwarding(settings):
             wait_until(lambda: len(receiver.delivered) == 100, deadline_s=30, what="all delivered")
-        judge(ids, receiver.delivered).check_exactly_once()
+        check_exactly_once(ids, receiver.delivered)
 
 
 def test_stopping_does_not_wait_for_a_receiver_that_hangs(kafka: Kafka, unique_prefix: str) -> None:
@@ -440,7 +441,7 @@ def test_the_broker_killed_and_back_loses_nothing(fresh_kafka: Kafka, unique_pre
             fresh_kafka.start()
             ids += publish(settings, settings.kafka.topics.enriched, 500, first=2000)
             wait_until(lambda: len(receiver.delivered) == 2500, deadline_s=90, what="all delivered")
-        judge(ids, receiver.delivered).check_nothing_lost()
+        check_nothing_lost(ids, receiver.delivered)
 
 
 def _ends(settings: Settings, topic: str) -> list[TopicPartition]:
@@ -468,6 +469,14 @@ def _delete_to_end(settings: Settings, topic: str) -> None:
         future.result(15)
 
 
+def _holders(settings: Settings, destination: str) -> int:
+    """How many members of a destination's group hold partitions."""
+    group = settings.kafka.group(f"forwarder.{destination}")
+    admin = new_admin(settings.kafka)
+    found = admin.describe_consumer_groups([group])[group].result(10)
+    return sum(1 for m in found.members if m.assignment and m.assignment.topic_partitions)
+
+
 def _commit_to_end(settings: Settings, destination: str, topic: str) -> None:
     from confluent_kafka import ConsumerGroupTopicPartitions
 
@@ -479,11 +488,3 @@ def _commit_to_end(settings: Settings, destination: str, topic: str) -> None:
 
 def _metric(name: str, **labels: str) -> float | None:
     return REGISTRY.get_sample_value(name, labels)
-
-
-def test_the_oracle_can_fail() -> None:
-    """A judge that never objects would make every test above worthless."""
-    assert judge(["a", "b"], {"a": 2}).missing == {"b"}
-    assert judge(["a"], {"a": 2}).repeats == 1
-    assert judge(["a"], {"a": 1}, ["a"]).both == {"a"}
-    assert judge(["a"], {"a": 1, "c": 1}).unknown == {"c"}

@@ -25,8 +25,14 @@ from auditbus.sinks.siem.encoding import encode_json
 from auditbus.sinks.siem.outcomes import Accepted, Delivered, Failed, Outcome, Refusal
 from auditbus.sinks.siem.standing import Standing
 from tests.backends.parts import Kafka
-from tests.forwarding import committed, dead_ids, dead_letters, forwarder_settings, publish
-from tests.oracle import judge
+from tests.forwarding import (
+    check_exactly_once,
+    committed,
+    dead_ids,
+    dead_letters,
+    forwarder_settings,
+    publish,
+)
 from tests.pipeline import wait_until
 
 
@@ -185,4 +191,4 @@ def test_items_fail_alone_and_acknowledgements_come_late(kafka: Kafka, unique_pr
         )
     assert {letter.code for letter in letters} == {"mapping"}
     # Only what failed is sent again: nothing that was acknowledged came twice.
-    judge(ids, client.delivered, dead_ids(letters)).check_exactly_once()
+    check_exactly_once(ids, client.delivered, dead_ids(letters))

@@ -16,6 +16,7 @@ from auditbus.sinks.siem.registry import load_destinations
 from auditbus.sinks.siem.webhook import WebhookClient, WebhookSettings
 from tests.backends.parts import Kafka
 from tests.forwarding import (
+    check_exactly_once,
     committed,
     dead_letters,
     forwarder_settings,
@@ -24,7 +25,6 @@ from tests.forwarding import (
     publish_values,
     webhook,
 )
-from tests.oracle import judge
 from tests.pipeline import event, wait_until
 from tests.webhook_receiver import SECRET, Reply, Request, receiving
 
@@ -47,7 +47,7 @@ def test_every_event_arrives_once_in_order_and_byte_for_byte(
         publish_values(settings, name, [(b"odd", spelt)])
         with forwarding(settings):
             wait_until(lambda: len(receiver.delivered) == 1001, deadline_s=30, what="all delivered")
-        judge([*ids, "odd"], receiver.delivered).check_exactly_once()
+        check_exactly_once([*ids, "odd"], receiver.delivered)
         for number in range(0, 50, 7):
             assert receiver.order(f"account-{number}") == list(range(number, 1000, 50))
         assert any(spelt in body for body in receiver.bodies)
@@ -58,7 +58,7 @@ def test_every_event_arrives_once_in_order_and_byte_for_byte(
         with forwarding(settings):  # what is committed is not sent again
             more = publish(settings, name, 10)
             wait_until(lambda: more[-1] in receiver.delivered, deadline_s=30, what="the new ones")
-        judge([*ids, "odd", *more], receiver.delivered).check_exactly_once()
+        check_exactly_once([*ids, "odd", *more], receiver.delivered)
 
 
 def test_records_that_are_no_events_become_dead_letters_and_the_rest_flows(
@@ -81,7 +81,7 @@ def test_records_that_are_no_events_become_dead_letters_and_the_rest_flows(
         with forwarding(settings):
             wait_until(lambda: len(receiver.delivered) == 60, deadline_s=30, what="the good ones")
         letters = dead_letters(settings, len(bad))
-    judge(ids, receiver.delivered).check_exactly_once()
+    check_exactly_once(ids, receiver.delivered)
     assert {letter.code: letter.value for letter in letters} == bad
     assert {letter.key for letter in letters} == {b"k"}
     assert {letter.stage for letter in letters} == {"forwarder.soc"}
@@ -114,7 +114,7 @@ def test_one_refused_event_is_a_dead_letter_with_the_answer_and_no_secret(
         answer = dict(letter.extra)["response"]
         assert answer.startswith("no whsec_[secret] xxx")
         assert len(answer) <= 1000
-        judge([*ids, poison["id"]], receiver.delivered, [poison["id"]]).check_exactly_once()
+        check_exactly_once([*ids, poison["id"]], receiver.delivered, [poison["id"]])
 
 
 def test_a_batch_that_is_too_large_is_halved(kafka: Kafka, unique_prefix: str) -> None:
@@ -129,7 +129,7 @@ def test_a_batch_that_is_too_large_is_halved(kafka: Kafka, unique_prefix: str) -
             wait_until(lambda: len(receiver.delivered) == 60, deadline_s=40, what="the small ones")
             (letter,) = dead_letters(settings, 1)
         assert letter.code == "http_413"
-        judge([*ids, huge["id"]], receiver.delivered, [huge["id"]]).check_exactly_once()
+        check_exactly_once([*ids, huge["id"]], receiver.delivered, [huge["id"]])
 
 
 def test_a_wrong_secret_is_an_alarm_and_no_dead_letter(kafka: Kafka, unique_prefix: str) -> None:
@@ -149,7 +149,7 @@ def test_a_wrong_secret_is_an_alarm_and_no_dead_letter(kafka: Kafka, unique_pref
             receiver.secret = SECRET  # mended on the receiver's side
             wait_until(lambda: len(receiver.delivered) == 20, deadline_s=30, what="all delivered")
         assert not dead_letters(settings, 1, deadline_s=1)
-        judge(ids, receiver.delivered).check_exactly_once()
+        check_exactly_once(ids, receiver.delivered)
         assert _metric("audit_sink_alarm", sink="wrong", code="http_400") == 0
         assert _metric("audit_circuit_state", sink="wrong") == 0
 
