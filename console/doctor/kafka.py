@@ -23,7 +23,7 @@ from auditbus.runtime.topic_admin import describe_topics, differences, specs_for
 
 __all__ = ["kafka_findings"]
 
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 5.0
 _BEHIND = 10_000
 # Who reads, what runs it, and by which role's name people know it.
 _ROLES = {"stream": "stream", "clickhouse-sink": "sink"}
