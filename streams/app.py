@@ -24,6 +24,8 @@ from auditbus.streams.transport import SCHEME, BatchSchema
 __all__ = ["CONSUMER_GROUP", "StreamApp", "build_app"]
 
 CONSUMER_GROUP = "stream"
+# Tansu does not tell a default; this is Kafka's.
+_KAFKAS_MAX_MESSAGE_BYTES = 1_048_588
 # Batches in the agent's queue; the records of each are already in memory.
 _QUEUED_BATCHES = 8
 _POLL_RECORDS = 5_000
@@ -91,7 +93,8 @@ def _check_topics(kafka: KafkaSettings) -> int:
     states = describe_topics(admin, needed)
     if missing := [name for name in needed if name not in states]:
         raise TopicMisconfigured(f"missing: {', '.join(missing)}; run: auditbus topics create")
-    return int(states[kafka.topics.enriched].config["max.message.bytes"])
+    limit = states[kafka.topics.enriched].config.get("max.message.bytes")
+    return int(limit or _KAFKAS_MAX_MESSAGE_BYTES)
 
 
 def _producer(kafka: KafkaSettings) -> Any:

@@ -49,8 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _producer(kafka: KafkaSettings) -> AuditProducer:
-    # The SDK takes the address as an argument and reports errors by itself.
-    own = {"bootstrap.servers", "error_cb"}
+    # The SDK takes the address as an argument and reports and logs errors by itself.
+    own = {"bootstrap.servers", "error_cb", "logger"}
     options = {name: value for name, value in client_config(kafka).items() if name not in own}
     return AuditProducer(
         kafka.bootstrap_servers,
