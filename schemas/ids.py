@@ -11,9 +11,8 @@ __all__ = ["is_uuid7", "uuid7"]
 _UUID7 = re.compile(
     r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
 )
-_VERSION_7 = 0x7 << 76
-_VARIANT_RFC = 0b10 << 62
-_LOW_62_BITS = (1 << 62) - 1
+# The variant is the upper half of its hexadecimal digit: 10xx.
+_VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 
 def uuid7(epoch_ms: int | None = None) -> str:
@@ -24,17 +23,11 @@ def uuid7(epoch_ms: int | None = None) -> str:
     """
     if epoch_ms is None:
         epoch_ms = time.time_ns() // 1_000_000
-    random_bits = int.from_bytes(os.urandom(10), "big")
-    rand_a = (random_bits >> 62) & 0xFFF
-    value = (
-        ((epoch_ms & 0xFFFF_FFFF_FFFF) << 80)
-        | _VERSION_7
-        | (rand_a << 64)
-        | _VARIANT_RFC
-        | (random_bits & _LOW_62_BITS)
+    digits = ((epoch_ms & 0xFFFF_FFFF_FFFF).to_bytes(6, "big") + os.urandom(10)).hex()
+    return (
+        f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}"
+        f"-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
     )
-    digits = f"{value:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def is_uuid7(text: str) -> bool:
