@@ -50,7 +50,7 @@ def days_ago(days: float) -> str:
     return rfc3339(datetime.now(UTC) - timedelta(days=days))
 
 
-def enriched_event(account: str = "acme", **fields: Any) -> dict[str, Any]:
+def enriched_event(account_id: str = "acme", /, **fields: Any) -> dict[str, Any]:
     """A whole enriched event; a field given as `...` is left out."""
     now = days_ago(0)
     event = {
@@ -58,7 +58,7 @@ def enriched_event(account: str = "acme", **fields: Any) -> dict[str, Any]:
         "schema_version": 1,
         "action": "StorageDeleted",
         "occurred_at": now,
-        "account": {"id": account, "name": "Acme Inc."},
+        "account": {"id": account_id, "name": "Acme Inc."},
         "actor": {"type": "user", "id": "u1", "name": "Ann", "email": "ann@example.org"},
         "targets": [{"type": "storage", "id": "s1", "name": "backups"}],
         "description": "deleted storage backups",

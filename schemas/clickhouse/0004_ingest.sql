@@ -65,7 +65,7 @@ FROM
     FROM audit.ingest
 )
 -- A sum, not AND: a chain of ANDs is evaluated lazily and copies the lines for every link.
-WHERE throwIf(e.id = '' OR e.action = '' OR e.occurred_at = '' OR e.received_at = '', 'not a JSON object with id, action, occurred_at and received_at')
+WHERE throwIf(e.id = '' OR e.action = '' OR e.occurred_at = '' OR e.received_at = '' OR startsWith(line, '\xEF\xBB\xBF'), 'not a JSON object with id, action, occurred_at and received_at')
     + throwIf(e.origin.partition = '' OR e.origin.offset = '', 'origin.partition or origin.offset is missing')
     + throwIf(
         (

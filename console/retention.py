@@ -1,0 +1,88 @@
+"""How long each account's events are kept: 180 days, or what was set for the account.
+
+New events get their days from a dictionary when they are inserted; stored ones by a mutation. An
+insert under way while the days change, or another server whose dictionary is older, may still write
+the old days: so what was set is reconciled once more after the dictionary's lifetime.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from clickhouse_connect.driver.client import Client
+
+__all__ = [
+    "DEFAULT_DAYS",
+    "DICTIONARY_LIFETIME_S",
+    "MAX_DAYS",
+    "MIN_DAYS",
+    "AccountRetention",
+    "list_retention",
+    "reconcile_retention",
+    "set_retention",
+]
+
+DEFAULT_DAYS = 180
+MIN_DAYS, MAX_DAYS = 1, 36_500
+# LIFETIME MAX of audit.retention_by_account: no server's copy is older than this.
+DICTIONARY_LIFETIME_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRetention:
+    """One account's own retention, in days from the moment an event is received."""
+
+    account: str
+    days: int
+    changed_at: datetime
+
+
+def list_retention(client: Client) -> list[AccountRetention]:
+    """Return the accounts with days of their own, by name."""
+    rows = client.query(
+        "SELECT account, days, changed_at FROM audit.retention FINAL ORDER BY account"
+    ).result_rows
+    return [AccountRetention(*row) for row in rows]
+
+
+def set_retention(client: Client, account: str, days: int) -> None:
+    """Keep `account`'s events for `days`, the stored ones too; blocks while those are rewritten.
+
+    Call `reconcile_retention` once more after DICTIONARY_LIFETIME_S. Shorter days delete what is
+    older when ClickHouse next merges. Raises ValueError for days out of range, and what
+    clickhouse-connect raises.
+    """
+    if not MIN_DAYS <= days <= MAX_DAYS:
+        raise ValueError(f"{days} days: must be {MIN_DAYS} to {MAX_DAYS}")
+    if not account:
+        raise ValueError("the account is empty")
+    client.insert("audit.retention", [[account, days]], column_names=["account", "days"])
+    reconcile_retention(client, account)
+
+
+def reconcile_retention(client: Client, account: str) -> int:
+    """Bring every stored event of `account` to the days that are set; returns how many were not.
+
+    Blocks while they are rewritten.
+    """
+    client.command("SYSTEM RELOAD DICTIONARY audit.retention_by_account")
+    parameters = {"account": account, "default": DEFAULT_DAYS}
+    differs = (
+        "account = %(account)s AND retention_days != "
+        "dictGetOrDefault('audit.retention_by_account', 'days', account, toUInt16(%(default)s))"
+    )
+    rows = client.query(
+        f"SELECT count() FROM audit.events WHERE {differs}",  # noqa: S608  # constant text
+        parameters=parameters,
+    ).result_rows
+    count = int(rows[0][0])
+    if count:
+        client.command(
+            "ALTER TABLE audit.events UPDATE retention_days = dictGetOrDefault("
+            "'audit.retention_by_account', 'days', account, toUInt16(%(default)s)) "
+            "WHERE account = %(account)s",
+            parameters=parameters,
+            settings={"mutations_sync": 2},
+        )
+    return count
