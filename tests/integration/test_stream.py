@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,28 +24,11 @@ from tests.pipeline import (
     read_topic,
     settings_with_topics,
 )
-
-RUN_STREAM = [
-    sys.executable,
-    "-c",
-    """
-from auditbus.runtime.settings import load_settings
-from auditbus.runtime.logging import configure_logging
-from auditbus.streams.worker import run
-s = load_settings(); configure_logging("stream", s.log); run(s)
-""",
-]
+from tests.roles import start_role
 
 
 def start_stream(environment: dict[str, str], directory: Path, name: str = "stream") -> Child:
-    child = Child(
-        name,
-        RUN_STREAM,
-        environment={**os.environ, **environment, "AUDITBUS_DATA_DIR": str(directory / name)},
-        log=directory / f"{name}.log",
-    )
-    child.start()
-    return child
+    return start_role("stream", environment, directory, name)
 
 
 @pytest.fixture
