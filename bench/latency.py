@@ -38,6 +38,7 @@ class Emitted:
     seen: dict[str, float] = field(default_factory=dict)
 
     def latencies_s(self, *, after: float) -> list[float]:
+        """Return those of the events emitted later than `after`, on the monotonic clock."""
         return [self.seen[name] - at for name, at in self.at.items() if at > after]
 
 
@@ -60,10 +61,14 @@ def run() -> Measured:
         },
         demands={"median_s": "under 1"},
         notes=(
-            f"`auditbus up` with default settings, everything on one machine; {EVENTS_PER_S:,} "
-            f"events/s for {SECONDS} s, the first {_WARM_UP_S} s not counted.",
-            f"One event in {_PROBE_EVERY} is looked for in the read view about every "
-            f"{_POLL_S * 1000:.0f} ms plus the query's own time, which the figures include.",
+            (
+                f"`auditbus up` with default settings, everything on one machine; {EVENTS_PER_S:,} "
+                f"events/s for {SECONDS} s, the first {_WARM_UP_S} s not counted."
+            ),
+            (
+                f"One event in {_PROBE_EVERY} is looked for in the read view about every "
+                f"{_POLL_S * 1000:.0f} ms plus the query's own time, which the figures include."
+            ),
         ),
     )
 
