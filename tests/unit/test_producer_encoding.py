@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditbus.producers.encoding import encode
-from auditbus.schemas import Actor, InvalidEvent, RejectCode
+from auditbus.schemas import Actor, Change, InvalidEvent, RejectCode
 
 
 class Plan(StrEnum):
@@ -61,6 +61,11 @@ def _nested(levels: int) -> dict[str, Any]:
         ({"changes": [{"after": [1, math.inf]}]}, RejectCode.INVALID_VALUE, "changes[0].after[1]"),
         ({"metadata": {"size": Size(math.nan)}}, RejectCode.INVALID_VALUE, "metadata.size.bytes"),
         ({"metadata": {"x": Level.NOT_A_NUMBER}}, RejectCode.INVALID_VALUE, "metadata.x"),
+        (
+            {"changes": [Change(field="ratio", after=math.nan)]},
+            RejectCode.INVALID_VALUE,
+            "changes[0].after",
+        ),
         ({"metadata": {"n": 2**64}}, RejectCode.INVALID_VALUE, "metadata.n"),
         ({"metadata": {"tags": {"a"}}}, RejectCode.WRONG_TYPE, "metadata.tags"),
         ({"metadata": {"price": Decimal(1)}}, RejectCode.WRONG_TYPE, "metadata.price"),
