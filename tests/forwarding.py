@@ -12,11 +12,11 @@ from typing import Any
 
 import orjson
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 
 from auditbus.deploy.local.child import Child
+from auditbus.runtime.consumer_groups import group_progress
 from auditbus.runtime.dead_letters import DeadLetter
-from auditbus.runtime.kafka import new_admin, new_producer
+from auditbus.runtime.kafka import new_producer
 from auditbus.runtime.settings import Settings
 from auditbus.sinks.siem import run
 from tests.oracle import judge
@@ -157,10 +157,11 @@ def check_exactly_once(
 
 
 def committed(settings: Settings, destination: str) -> Mapping[int, int]:
-    """The committed offsets of a destination's group, by partition."""
-    group = settings.kafka.group(f"forwarder.{destination}")
-    request = [ConsumerGroupTopicPartitions(group)]
-    admin = new_admin(settings.kafka)  # kept: its futures end with it
-    found = admin.list_consumer_group_offsets(request)[group].result(10)
-    partitions: list[TopicPartition] = found.topic_partitions
-    return {p.partition: p.offset for p in partitions if p.offset >= 0}
+    """The committed offsets of a destination's group on the enriched topic and the raw one."""
+    topics = settings.kafka.topics
+    return {
+        progress.partition: progress.committed
+        for topic in (topics.enriched, topics.events)
+        for progress in group_progress(settings.kafka, f"forwarder.{destination}", topic)
+        if progress.committed is not None
+    }

@@ -5,6 +5,7 @@ It answers as the test's `behaviour` says, and records only what it answered wit
 
 import ssl
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,13 +33,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer. `before` runs first; `drop` closes the connection without an answer."""
+    """What to answer. `before` runs first; `drop` closes the connection without an answer.
+
+    `drip_s` is a pause after each byte of the body.
+    """
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b"ok"
     before: Callable[[], object] = lambda: None
     drop: bool = False
+    drip_s: float = 0.0
 
 
 Behaviour = Callable[[Request], Reply]
@@ -56,6 +61,7 @@ class Receiver:
         self.secret = secret
         self.behaviour: Behaviour = accept
         self.requests: list[Request] = []  # every verified one, whatever the answer
+        self.connections = 0
         self.refused = 0  # signatures that did not verify
         self.taken: list[Request] = []
         self._lock = threading.Lock()
@@ -105,6 +111,10 @@ def receiving(
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def setup(self) -> None:
+            super().setup()
+            receiver.connections += 1
+
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
@@ -118,7 +128,10 @@ def receiving(
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(reply.body)))
                 self.end_headers()
-                self.wfile.write(reply.body)
+                for byte in reply.body if reply.drip_s else ():
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(reply.drip_s)
+                self.wfile.write(b"" if reply.drip_s else reply.body)
             except OSError:
                 self.close_connection = True  # the forwarder gave up, or was killed
 

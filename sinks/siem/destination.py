@@ -66,7 +66,8 @@ class Client(Protocol):
     """Talks to one destination. Called from several sender threads at a time.
 
     Neither method raises for what a destination may do: every answer, and every way of getting
-    none, is an Outcome. Each returns within its own bound, a small multiple of `timeout_s`.
+    none, is an Outcome. Each returns in a small multiple of `timeout_s` where the
+    destination does not drip-feed its answer; if it does, only its own requests wait.
     """
 
     def deliver(self, parcel: Parcel) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +57,7 @@ class Endpoint:
     ) -> None:
         """Remember; connections are made when needed."""
         parts = urlsplit(url)
+        self._timeout_s = timeout_s
         self._target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
         pool: type[urllib3.HTTPConnectionPool] = _GuardedPool
         options: dict[str, Any] = {}
@@ -86,11 +88,21 @@ class Endpoint:
             preload_content=False,
         )
         try:
-            excerpt = response.read(_EXCERPT_BYTES, decode_content=False)
-            response.read(1, decode_content=False)  # at the end, gives the connection back
+            excerpt = self._beginning(response)
         finally:
-            response.close()  # a longer answer costs its connection
+            response.close()  # no-op where the answer was read to its end
         return Answer(response.status, response.headers, excerpt.decode(errors="replace"))
+
+    def _beginning(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        """Read some of the body; one that is long, or comes in drops, costs its connection."""
+        excerpt = b""
+        deadline = time.monotonic() + self._timeout_s
+        while len(excerpt) <= _EXCERPT_BYTES and time.monotonic() < deadline:
+            piece = response.read1(_EXCERPT_BYTES, decode_content=False)
+            if not piece:  # the end, which also gives the connection back
+                break
+            excerpt += piece
+        return excerpt[:_EXCERPT_BYTES]
 
     def close(self) -> None:
         """Close idle connections."""

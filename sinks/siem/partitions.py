@@ -138,7 +138,9 @@ class Partitions:
 
     def _drop(self, partitions: Sequence[TopicPartition]) -> None:
         for partition in partitions:
-            self.lanes.pop(partition.partition, None)
+            if self.lanes.pop(partition.partition, None) is not None:
+                labels = (self._group, self._topic, str(partition.partition))
+                metrics.CONSUMER_LAG.remove(*labels)  # its next owner reports it
 
     def _commit(self, lanes: Sequence[Lane], *, wait: bool) -> None:
         offsets = [TopicPartition(self._topic, x.partition, x.watermark.position) for x in lanes]

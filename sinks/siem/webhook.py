@@ -127,7 +127,7 @@ class WebhookSettings(DestinationSettings):
 
 
 class WebhookClient:
-    """Signs and posts. Blocks for at most a few times `timeout_s`."""
+    """Signs and posts."""
 
     def __init__(self, settings: WebhookSettings) -> None:
         """Prepare; connects at the first request."""

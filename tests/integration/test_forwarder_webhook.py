@@ -2,6 +2,7 @@
 
 import ssl
 import subprocess
+import time
 from pathlib import Path
 
 import orjson
@@ -285,6 +286,25 @@ def test_a_long_answer_is_not_read_to_its_end_and_the_next_request_works() -> No
         assert client.deliver(_PARCEL) == Delivered()
         assert client.deliver(_PARCEL) == Delivered()
         client.close()
+
+
+def test_an_answer_in_drops_is_cut_short_and_counts() -> None:
+    with receiving() as receiver:
+        receiver.behaviour = lambda _: Reply(200, body=b"x" * 60, drip_s=0.1)
+        client = _client(receiver.url, allow_private_targets=True, timeout_s=0.5)
+        started = time.monotonic()
+        assert client.deliver(_PARCEL) == Delivered()
+        assert time.monotonic() - started < 2
+        client.close()
+
+
+def test_connections_are_kept() -> None:
+    with receiving() as receiver:
+        client = _client(receiver.url, allow_private_targets=True)
+        for _ in range(5):
+            assert client.deliver(_PARCEL) == Delivered()
+        client.close()
+        assert receiver.connections == 1
 
 
 def test_nobody_there_is_a_failure() -> None:
