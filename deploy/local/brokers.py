@@ -15,6 +15,10 @@ class Broker(Protocol):
     """A broker that can be run as a child."""
 
     @property
+    def directory(self) -> Path:
+        """Where its command must run."""
+
+    @property
     def bootstrap_servers(self) -> str:
         """HOST:PORT for clients; the same after a restart."""
 

@@ -25,6 +25,7 @@ class Child:
         log: the file that stdout and stderr are appended to, or None for a pipe, then read from
             `output`.
         pass_fds: descriptors that the child keeps open, such as the lock of the data directory.
+        directory: where it runs; None for where this process runs.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class Child:
         environment: Mapping[str, str] | None = None,
         log: Path | None = None,
         pass_fds: Sequence[int] = (),
+        directory: Path | None = None,
     ) -> None:
         self.name = name
         self._command = list(command)
         self._environment = environment
         self._log = log
         self._pass_fds = tuple(pass_fds)
+        self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -127,6 +130,7 @@ class Child:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             pass_fds=self._pass_fds,
+            cwd=self._directory,
         )
 
     def _started(self) -> subprocess.Popen[bytes]:

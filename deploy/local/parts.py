@@ -45,6 +45,7 @@ def broker_child(broker: Broker, environment: Mapping[str, str]) -> ChildSpec:
         name="kafka",
         command=broker.command(),
         environment=environment,
+        directory=broker.directory,
         answers=partial(kafka_answers, broker.bootstrap_servers, _PROBE_S),
         stop_timeout_s=2.5,  # it is killed without harm: see the broker's words on durability
     )

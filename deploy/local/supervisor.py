@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from auditbus.deploy.local.child import Child
@@ -34,6 +35,7 @@ class ChildSpec:
         answers: whether it does its work; blocks for half a second at most, must not raise.
         start_timeout_s: how long it may take from the start until it answers.
         stop_timeout_s: how long it may take from SIGTERM to its end, before SIGKILL.
+        directory: where it runs; None for where this process runs.
     """
 
     name: str
@@ -42,6 +44,7 @@ class ChildSpec:
     answers: Callable[[], bool]
     start_timeout_s: float = 60.0
     stop_timeout_s: float = 5.0
+    directory: Path | None = None
 
 
 class Supervisor:
@@ -109,7 +112,13 @@ class _Kept:
 
     def __init__(self, spec: ChildSpec, log: ChildLog, pass_fds: Sequence[int]) -> None:
         self.spec = spec
-        self.child = Child(spec.name, spec.command, environment=spec.environment, pass_fds=pass_fds)
+        self.child = Child(
+            spec.name,
+            spec.command,
+            environment=spec.environment,
+            pass_fds=pass_fds,
+            directory=spec.directory,
+        )
         self._log = log
         self._backoff = Backoff(base_s=0.5, cap_s=15.0)
         self._started_at = 0.0

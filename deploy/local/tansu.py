@@ -42,8 +42,14 @@ class TansuBroker:
         except TansuBinaryNotFound as error:
             raise BrokerUnavailable(f"{reason}\nTansu is no way out: {error}") from error
         directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
         self._port = kept_port(directory / "ports.json", "kafka")
         self._reason = reason
+
+    @property
+    def directory(self) -> Path:
+        """Where the command must run."""
+        return self._directory
 
     @property
     def bootstrap_servers(self) -> str:

@@ -35,7 +35,7 @@ def kafka(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture
 def fresh_kafka(backend: Backend, tmp_path: Path) -> Iterator[Kafka]:
     """An empty broker of the test's own."""
-    with _running_kafka(backend, tmp_path / "kafka") as broker:
+    with _running_kafka(backend, tmp_path / "käfka, of its own") as broker:
         yield broker
 
 
@@ -49,7 +49,7 @@ def clickhouse(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> It
 @pytest.fixture
 def fresh_clickhouse(backend: Backend, tmp_path: Path) -> Iterator[ClickHouse]:
     """An empty store of the test's own."""
-    with _running_clickhouse(backend, tmp_path / "clickhouse") as store:
+    with _running_clickhouse(backend, tmp_path / "störe, of its own") as store:
         yield store
 
 

@@ -60,7 +60,7 @@ class LocalKafka(_LocalPart):
         broker.prepare()
         self.bootstrap_servers = broker.bootstrap_servers
         log = directory / "broker.log"
-        child = Child("kafka", broker.command(), log=log)
+        child = Child("kafka", broker.command(), log=log, directory=broker.directory)
         super().__init__(child, log, lambda: kafka_answers(self.bootstrap_servers, timeout_s=0.5))
 
 

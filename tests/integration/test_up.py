@@ -21,6 +21,7 @@ from auditbus.deploy.local.errors import BrokerUnavailable
 from auditbus.deploy.local.kafka import KafkaBroker
 from auditbus.deploy.local.progress import ProgressLine
 from auditbus.runtime.settings import load_settings
+from tests.backends.parts import ClickHouse, Kafka
 from tests.pipeline import publish_events
 
 _READY_S = 90.0
@@ -43,7 +44,7 @@ def _kafka_is_at_hand(tmp_path_factory: pytest.TempPathFactory) -> None:
 class Pipeline:
     """A running `auditbus up` on `data`."""
 
-    def __init__(self, data: Path, *arguments: str) -> None:
+    def __init__(self, data: Path, *arguments: str, **variables: str) -> None:
         self.data = data
         self.log = data.parent / "up.log"
         with self.log.open("ab") as log:
@@ -53,6 +54,7 @@ class Pipeline:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=data.parent,  # no settings file of somebody's
+                env={**os.environ, **variables},
                 start_new_session=True,
             )
 
@@ -62,16 +64,17 @@ class Pipeline:
         assert not self._has_ended(), self.log.read_text()[-6000:]
         return Endpoints.read(self.data)
 
-    def publish(self, count: int) -> set[str]:
-        servers = {"AUDITBUS_KAFKA_BOOTSTRAP_SERVERS": self.endpoints.kafka}
-        return set(publish_events(load_settings(servers), count))
+    def publish(self, count: int, prefix: str = "") -> set[str]:
+        variables = {
+            "AUDITBUS_KAFKA_BOOTSTRAP_SERVERS": self.endpoints.kafka,
+            "AUDITBUS_KAFKA_TOPIC_PREFIX": prefix,
+        }
+        return set(publish_events(load_settings(variables), count))
 
     def readable(self) -> list[str]:
         """The ids of all events as readers see them."""
-        port = int(self.endpoints.clickhouse.rpartition(":")[2])
-        client = clickhouse_connect.get_client(
-            host="127.0.0.1", port=port, password=self.endpoints.token
-        )
+        store = self.endpoints
+        client = clickhouse_connect.get_client(dsn=store.clickhouse, password=store.token)
         with closing(client):
             return [str(row[0]) for row in client.query("SELECT id FROM audit.log").result_rows]
 
@@ -93,8 +96,8 @@ class Pipeline:
 
 
 @contextmanager
-def running(data: Path, *arguments: str) -> Iterator[Pipeline]:
-    pipeline = Pipeline(data, *arguments)
+def running(data: Path, *arguments: str, **variables: str) -> Iterator[Pipeline]:
+    pipeline = Pipeline(data, *arguments, **variables)
     try:
         yield pipeline
     finally:
@@ -193,6 +196,24 @@ def test_demo_traffic_reaches_the_store_and_the_webhook(tmp_path: Path) -> None:
 
         wait_until(lambda: delivered() >= 100, 30)
         assert pipeline.end(signal.SIGINT) < _STOP_S
+
+
+def test_what_runs_already_is_used_and_not_started(
+    tmp_path: Path, kafka: Kafka, fresh_clickhouse: ClickHouse, unique_prefix: str
+) -> None:
+    data = tmp_path / "data"
+    with running(
+        data,
+        *("--kafka", kafka.bootstrap_servers, "--clickhouse", fresh_clickhouse.url),
+        AUDITBUS_KAFKA_TOPIC_PREFIX=unique_prefix,
+        AUDITBUS_KAFKA_PARTITIONS="2",
+        AUDITBUS_CLICKHOUSE_USERNAME=fresh_clickhouse.username,
+        AUDITBUS_CLICKHOUSE_PASSWORD=fresh_clickhouse.password,
+    ) as pipeline:
+        pipeline.wait_for(pipeline.publish(100, unique_prefix))
+        assert len(users_of(data)) == 3  # stream, sink, forwarder
+        assert pipeline.endpoints.kafka == kafka.bootstrap_servers
+        assert pipeline.end(signal.SIGTERM) < _STOP_S
 
 
 def _command(pid: int) -> str:

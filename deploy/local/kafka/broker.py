@@ -31,6 +31,7 @@ _JVM_FLAGS = (
     "-Dorg.slf4j.simpleLogger.log.kafka.server.ControllerApis=off",
     "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.clients.NetworkClient=error",
 )
+_PROPERTIES_FILE = "server.properties"
 _PROPERTIES = """\
 # Written by auditbus at every start; changes are lost.
 process.roles=broker,controller
@@ -40,7 +41,8 @@ listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
 advertised.listeners=PLAINTEXT://{host}:{port}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs={log_directory}
+# Relative: a comma would separate two directories, and this file cannot hold every letter.
+log.dirs=data
 # A misspelt topic is an error, not a new topic without LogAppendTime.
 auto.create.topics.enable=false
 # One node: nothing to replicate to.
@@ -82,6 +84,11 @@ class KafkaBroker:
         self._controller_port = kept_port(record, "kafka-controller")
 
     @property
+    def directory(self) -> Path:
+        """Where the command must run."""
+        return self._directory
+
+    @property
     def bootstrap_servers(self) -> str:
         """HOST:PORT for clients; the same after a restart."""
         return f"{LOOPBACK}:{self._port}"
@@ -102,37 +109,34 @@ class KafkaBroker:
         Raises:
             BrokerUnavailable: the storage could not be formatted.
         """
-        data = self._directory / "data"
-        self._properties.write_text(
+        (self._directory / _PROPERTIES_FILE).write_text(
             _PROPERTIES.format(
                 host=LOOPBACK,
                 port=self._port,
                 controller_port=self._controller_port,
-                log_directory=data,
             )
         )
-        if (data / "meta.properties").exists():
+        if (self._directory / "data" / "meta.properties").exists():
             return
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         # --cluster-id=X: an id may begin with a dash. --ignore-formatted: a first format may have
         # been killed half-way.
         format_storage = ["format", f"--cluster-id={cluster_id}", "--ignore-formatted"]
         done = subprocess.run(
-            [*self._jvm(), "kafka.tools.StorageTool", *format_storage, "-c", self._properties],
+            [*self._jvm(), "kafka.tools.StorageTool", *format_storage, "-c", _PROPERTIES_FILE],
+            cwd=self._directory,
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode != 0:
-            raise BrokerUnavailable(f"formatting {data} failed:\n{done.stdout}{done.stderr}")
+            raise BrokerUnavailable(
+                f"formatting {self._directory} failed:\n{done.stdout}{done.stderr}"
+            )
 
     def command(self) -> list[str]:
-        """Return the command line of the broker, for a `Child`."""
-        return [*self._jvm(), "kafka.Kafka", str(self._properties)]
-
-    @property
-    def _properties(self) -> Path:
-        return self._directory / "server.properties"
+        """Return the command line of the broker, to be run in `directory`."""
+        return [*self._jvm(), "kafka.Kafka", _PROPERTIES_FILE]
 
     def _jvm(self) -> list[str]:
         return [str(self._java), *_JVM_FLAGS, "-cp", f"{self._jars}/*"]

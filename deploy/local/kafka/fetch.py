@@ -26,7 +26,7 @@ _DOWNLOADED = "Downloaded from "
 def cache_directory() -> Path:
     """Return where downloads are kept: `AUDITBUS_CACHE_DIR`, or in the user's cache directory."""
     if chosen := os.environ.get("AUDITBUS_CACHE_DIR"):
-        return Path(chosen)
+        return Path(chosen).absolute()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "auditbus")
 
 

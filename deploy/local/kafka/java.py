@@ -23,7 +23,7 @@ def find_java() -> Path:
     for java in _candidates():
         version = _major_version(java)
         if version is not None and version >= _OLDEST:
-            return java
+            return java.absolute()
         found.append(f"{java} is version {version or 'unknown'}")
     raise BrokerUnavailable(
         f"Apache Kafka needs Java {_OLDEST} or later ({'; '.join(found) or 'none found'}):"
