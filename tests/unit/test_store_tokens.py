@@ -65,38 +65,49 @@ def test_ends_are_byte_offsets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "sql", "data"),
+    ("text", "sql", "settings", "data"),
     [
-        (b"INSERT INTO t FORMAT TSV\n1\n2", "INSERT INTO t", b"1\n2"),
-        (b"insert into t (a, b) format JSONAsString {}", "insert into t (a, b)", b"{}"),
-        (b"INSERT INTO t FORMAT Native\r\n\x00\xff'", "INSERT INTO t", b"\x00\xff'"),
-        (b"INSERT INTO t FORMAT TSV\n\n1", "INSERT INTO t", b"\n1"),
-        (b"/* FORMAT x */INSERT INTO t FORMAT TSV \n", "/* FORMAT x */INSERT INTO t", b""),
-        (b"INSERT INTO t SETTINGS a = 'FORMAT b' FORMAT CSV\n1", None, b"1"),
+        (b"INSERT INTO t FORMAT TSV\n1\n2", "INSERT INTO t", "", b"1\n2"),
+        (b"insert into t (a, b) format CSV {}", "insert into t (a, b)", "", b"{}"),
+        (b"INSERT INTO t FORMAT Native\r\n\x00\xff'", "INSERT INTO t", "", b"\x00\xff'"),
+        (b"INSERT INTO t FORMAT TSV\n\n1", "INSERT INTO t", "", b"\n1"),
+        (b"INSERT INTO t FORMAT `CSV`\n1;", "INSERT INTO t", "", b"1;"),
+        (b"/* FORMAT x */INSERT INTO t FORMAT TSV \n", "/* FORMAT x */INSERT INTO t", "", b""),
+        (b"INSERT INTO t SETTINGS a = 1 FORMAT CSV\n1", "INSERT INTO t", " SETTINGS a = 1", b"1"),
+        (b"INSERT INTO t VALUES (1), ('a\n\n;');\n", "INSERT INTO t", "", b"(1), ('a\n\n;')"),
+        (b"INSERT INTO t (a) FORMAT Values (1)", "INSERT INTO t (a)", "", b"(1)"),
+        (b"INSERT INTO t SETTINGS a = 'VALUES' VALUES(1)", None, " SETTINGS a = 'VALUES'", b"(1)"),
     ],
 )
 def test_the_data_of_an_insert_begins_after_its_format(
-    text: bytes, sql: str | None, data: bytes
+    text: bytes, sql: str | None, settings: str, data: bytes
 ) -> None:
     statement = parse_statement(text)
     assert statement.data is not None
-    assert bytes(statement.data) == data
+    assert bytes(statement.data.content) == data
+    assert statement.data.settings == settings
     assert sql is None or statement.sql == sql
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        b"INSERT INTO t VALUES (1)",
-        b"INSERT INTO t FORMAT Values (file('x'))",
-        b"INSERT INTO t SELECT format FROM x FORMAT Null",
-        b"SELECT format FROM t",
-    ],
-)
-def test_what_may_hold_expressions_stays_in_the_statement(text: bytes) -> None:
+def test_only_values_are_read_for_expressions() -> None:
+    values = parse_statement(b"INSERT INTO t VALUES (now())").data
+    csv = parse_statement(b"INSERT INTO t FORMAT CSV\nnow()").data
+    assert values is not None
+    assert [token.text for token in values.expressions] == ["(", "now", "(", ")", ")"]
+    assert csv is not None
+    assert csv.expressions == ()
+
+
+@pytest.mark.parametrize("text", [b"INSERT INTO t SELECT format FROM x", b"SELECT format FROM t"])
+def test_a_query_brings_no_data(text: bytes) -> None:
     statement = parse_statement(text)
     assert statement.data is None
     assert statement.sql == text.decode()
+
+
+def test_an_insert_of_nothing_is_refused() -> None:
+    with pytest.raises(BadRequest):
+        parse_statement(b"INSERT INTO t")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +121,7 @@ def test_what_may_hold_expressions_stays_in_the_statement(text: bytes) -> None:
     ],
 )
 def test_the_output_format_is_the_last_clause(text: bytes, output_format: str | None) -> None:
-    assert parse_statement(text).format == output_format
+    assert parse_statement(text).output_format == output_format
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def execute(engine: Engine, call: Call) -> Answer:
         return _stream(handle, call)
     with handle:
         if statement.data is not None:
-            return Answer(b"", handle.insert(statement.sql, call.output_format, statement.data))
+            return Answer(b"", handle.insert(statement.sql, statement.data))
         return Answer(*handle.query(statement.sql, call.output_format, call.parameters))
 
 

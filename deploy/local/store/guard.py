@@ -73,13 +73,14 @@ class StatementGuard:
     def check(self, statement: Statement) -> None:
         """Let the statement pass or raise Refused; the reason names what is not allowed.
 
-        An INSERT's data is not read: only the format Values holds expressions, and
-        `parse_statement` leaves those in the statement.
+        Of an INSERT's data only Values are read: they alone may hold expressions.
         """
         tokens = statement.tokens
         if statement.verb not in allowed.VERBS:
             raise _refused(f"statements that begin with {statement.verb or tokens[0].text!r}")
         self._check_tokens(tokens)
+        if statement.data is not None:
+            self._check_tokens(statement.data.expressions)
         if statement.verb == "CREATE" and any(token.is_word("DICTIONARY") for token in tokens[1:4]):
             self._check_dictionary(tokens)
 
@@ -100,6 +101,11 @@ class StatementGuard:
                 raise _refused("INTO OUTFILE")
             case "INFILE" if before is not None and before.is_word("FROM"):
                 raise _refused("FROM INFILE")
+            case "INSERT" if before is not None and any(
+                token.is_word("INTO") for token in after[:1]
+            ):
+                # `WITH … INSERT … VALUES`: chDB would look for further statements in its data.
+                raise _refused("INSERT INTO within another statement")
             case "WITH" if before is not None and before.is_word("PARALLEL"):
                 raise _refused("PARALLEL WITH")
             case "ENGINE":

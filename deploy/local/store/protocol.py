@@ -137,7 +137,7 @@ class Call:
         default_format = query.get("default_format") or headers.get("X-ClickHouse-Format")
         return cls(
             statement,
-            statement.format or default_format or "TabSeparated",
+            statement.output_format or default_format or "TabSeparated",
             HOME_DATABASE if database == "default" else database,
             _settings(query),
             _parameters(query) | _parameters(form),

@@ -17,8 +17,11 @@ from auditbus.deploy.local.store.engine import Engine
 from auditbus.deploy.local.store.errors import BadRequest, Busy, ErrorCode, StoreError
 from auditbus.deploy.local.store.execution import Answer, Blocks, execute
 from auditbus.deploy.local.store.protocol import Call
+from auditbus.runtime.logging import get_logger
 
 __all__ = ["Server"]
+
+_log = get_logger(__name__)
 
 _SIMULTANEOUS_CALLS = 16
 _WAIT_FOR_TURN_S = 30.0
@@ -60,11 +63,22 @@ class Server:
             self._access.check_browser(request.headers)
             return await handler(request)
         except StoreError as error:
-            return web.Response(
-                text=protocol.error_text(error, self._engine.version),
-                status=protocol.http_status(error),
-                headers={"X-ClickHouse-Exception-Code": str(error.code)} | self._headers(request),
+            return self._failure(request, error)
+        except (web.HTTPException, ConnectionError):
+            raise
+        except Exception:  # noqa: BLE001  the process goes on; the client gets a code it knows
+            _log.exception("store_call_failed")
+            unknown = StoreError(
+                ErrorCode.UNKNOWN_EXCEPTION, "an error of the embedded store: see its log"
             )
+            return self._failure(request, unknown)
+
+    def _failure(self, request: web.Request, error: StoreError) -> web.Response:
+        return web.Response(
+            text=protocol.error_text(error, self._engine.version),
+            status=protocol.http_status(error),
+            headers={"X-ClickHouse-Exception-Code": str(error.code)} | self._headers(request),
+        )
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         self._access.check_password(request.headers, request.query)

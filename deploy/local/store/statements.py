@@ -1,4 +1,8 @@
-"""One SQL statement as the store must know it: verb, format, where an INSERT's data begins."""
+"""One SQL statement as the store must know it: verb, format, where an INSERT's data begins.
+
+The engine is never given an INSERT with its data behind it: chDB ends such data at an empty line,
+and runs what follows as a further statement.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,11 @@ from dataclasses import dataclass
 from auditbus.deploy.local.store.errors import BadRequest, ErrorCode
 from auditbus.deploy.local.store.tokens import Kind, Token, tokenize
 
-__all__ = ["Statement", "parse_statement"]
+__all__ = ["InlineData", "Statement", "parse_statement"]
 
-# A server reads 256 KiB of SQL (max_query_size) and any amount of data. What follows VALUES may be
-# expressions, so the guard reads it: hence a limit. Larger inserts use a FORMAT, as clients do.
+# As a server's max_query_size; data is not counted.
 _LONGEST_SQL_BYTES = 256 * 1024
+# Values may be expressions, so the guard reads them: hence a limit. Larger inserts use a FORMAT.
 _LONGEST_VALUES_BYTES = 4 * 1024 * 1024
 
 # Data begins after the line of the FORMAT clause: ParserInsertQuery.cpp.
@@ -20,25 +24,43 @@ _BEFORE_DATA = re.compile(rb"[ \t\f]*\r?\n?")
 
 
 @dataclass(frozen=True, slots=True)
+class InlineData:
+    """What an INSERT brings along, `VALUES …` as the format Values.
+
+    Attributes:
+        settings: the statement's SETTINGS clause, or an empty text.
+        format: the name of the input format.
+        content: the data itself.
+        expressions: its tokens where the format may hold expressions, which only Values does.
+    """
+
+    settings: str
+    format: str
+    content: memoryview
+    expressions: tuple[Token, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """One statement.
 
     Attributes:
-        sql: what the engine parses, without an INSERT's FORMAT clause and data.
-        tokens: the tokens of `sql`.
-        format: the name in the FORMAT clause, of input or of output.
-        data: what follows an INSERT's FORMAT clause; None for every other statement.
+        sql: its text; of an INSERT with data, what stands before SETTINGS, FORMAT and VALUES.
+        tokens: every token of it but the data's.
+        output_format: the name in the FORMAT clause of a query.
+        data: what an INSERT brings along.
     """
 
     sql: str
     tokens: tuple[Token, ...]
-    format: str | None
-    data: memoryview | None
+    output_format: str | None = None
+    data: InlineData | None = None
 
     @property
     def verb(self) -> str:
         """The first keyword in upper case, past opening brackets: `(SELECT 1) UNION ALL …`."""
-        return _verb(self.tokens)
+        first = next((token for token in self.tokens if not token.is_sign("(")), None)
+        return first.text.upper() if first is not None and first.kind is Kind.WORD else ""
 
 
 def parse_statement(text: bytes) -> Statement:
@@ -49,42 +71,56 @@ def parse_statement(text: bytes) -> Statement:
     """
     tokens: list[Token] = []
     depth = 0
-    longest = _LONGEST_SQL_BYTES
-    takes_data = False
+    settings_start: int | None = None
+    awaits_data = False
     for token in tokenize(text):
-        depth += token.is_sign("(") - token.is_sign(")")
         tokens.append(token)
+        depth += token.is_sign("(") - token.is_sign(")")
+        if token.end > _LONGEST_SQL_BYTES:
+            raise BadRequest(
+                ErrorCode.QUERY_IS_TOO_LARGE, f"over {_LONGEST_SQL_BYTES} bytes of SQL"
+            )
         if len(tokens) == 1:
-            takes_data = token.is_word("INSERT")
-        if token.is_word("VALUES") and takes_data:
-            takes_data, longest = False, _LONGEST_VALUES_BYTES
-        if token.end > longest:
-            raise BadRequest(ErrorCode.QUERY_IS_TOO_LARGE, f"more than {longest} bytes of SQL")
-        if takes_data and depth == 0:
-            if token.is_word("SELECT", "WITH", "FROM"):
-                takes_data = False
-            elif _ends_format_clause(tokens):
-                return _insert_with_data(text, tokens)
+            awaits_data = token.is_word("INSERT")
+        elif not awaits_data or depth:
+            continue
+        elif token.is_word("SELECT", "WITH", "FROM"):
+            awaits_data = False
+        elif token.is_word("SETTINGS"):
+            settings_start = len(tokens) - 1
+        elif token.is_word("VALUES") or (token.is_name and tokens[-2].is_word("FORMAT")):
+            return _insert(text, tokens, settings_start)
+    if awaits_data:
+        raise BadRequest(ErrorCode.SYNTAX_ERROR, "an INSERT needs VALUES, a FORMAT or a SELECT")
     tokens = _without_last_semicolon(tokens)
-    return Statement(_sql(text), tuple(tokens), _output_format(tokens), None)
+    return Statement(_sql(text), tuple(tokens), _output_format(tokens))
 
 
-def _verb(tokens: tuple[Token, ...]) -> str:
-    first = next((token for token in tokens if not token.is_sign("(")), None)
-    return first.text.upper() if first is not None and first.kind is Kind.WORD else ""
+def _insert(text: bytes, tokens: list[Token], settings_start: int | None) -> Statement:
+    last = tokens[-1]
+    clause = len(tokens) - (2 if tokens[-2].is_word("FORMAT") else 1)  # of FORMAT or VALUES
+    into = clause if settings_start is None else settings_start
+    into_end, clause_start = tokens[into - 1].end, tokens[clause - 1].end
+    settings = _sql(text[into_end:clause_start])
+    content = _data(text, last.end)
+    expressions: tuple[Token, ...] = ()
+    if last.text.upper() == "VALUES":
+        content = _without_semicolon(content)
+        expressions = tuple(tokenize(bytes(content)))
+    data = InlineData(settings, last.text, content, expressions)
+    return Statement(_sql(text[:into_end]), tuple(tokens), data=data)
 
 
-def _ends_format_clause(tokens: list[Token]) -> bool:
-    # `FORMAT Values` does not come here: it may hold expressions, so it stays in the SQL.
-    return len(tokens) > 1 and tokens[-2].is_word("FORMAT") and tokens[-1].kind is Kind.WORD
+def _data(text: bytes, start: int) -> memoryview:
+    before = _BEFORE_DATA.match(text, start)
+    return memoryview(text)[start if before is None else before.end() :]
 
 
-def _insert_with_data(text: bytes, tokens: list[Token]) -> Statement:
-    *statement, _, name = tokens
-    before_data = _BEFORE_DATA.match(text, name.end)
-    data_start = before_data.end() if before_data else name.end
-    sql = _sql(text[: statement[-1].end])
-    return Statement(sql, tuple(statement), name.text, memoryview(text)[data_start:])
+def _without_semicolon(values: memoryview) -> memoryview:
+    if len(values) > _LONGEST_VALUES_BYTES:
+        reason = f"over {_LONGEST_VALUES_BYTES} bytes of VALUES: use another FORMAT"
+        raise BadRequest(ErrorCode.QUERY_IS_TOO_LARGE, reason)
+    return memoryview(bytes(values).rstrip(b"; \t\r\n"))
 
 
 def _without_last_semicolon(tokens: list[Token]) -> list[Token]:

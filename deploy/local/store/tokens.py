@@ -64,8 +64,8 @@ _TOKEN = re.compile(
     rb"|\xe2\x80\x98(?P<wide_string>.*?)\xe2\x80\x99"
     rb"|\xe2\x80\x9c(?P<wide_quoted>.*?)\xe2\x80\x9d"
     rb"|(?P<heredoc>(?P<tag>\$\w*\$).*?(?P=tag))"
-    rb"|(?P<number>[0-9]+)"
-    rb"|(?P<word>[A-Za-z_$][A-Za-z0-9_$]*)"
+    rb"|(?P<number>[0-9]+)(?![A-Za-z_])"
+    rb"|(?P<word>[0-9]\w*|(?:[A-Za-z_]|\$\w)[\w$]*)"
     rb"|(?P<unclosed>['\"`]|\xe2\x80[\x98\x9c])"
     rb"|(?P<sign>.)",
     re.DOTALL,
