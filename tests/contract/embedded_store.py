@@ -43,13 +43,14 @@ class RunningStore:
         sql: str | bytes = b"",
         *,
         method: str = "POST",
+        path: str = "/",
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> urllib3.BaseHTTPResponse:
         """Send a bare request, with the password unless `headers` are given."""
         return urllib3.request(
             method,
-            f"{self.url}/?{urlencode(query or {})}",
+            f"{self.url}{path}?{urlencode(query or {})}",
             body=sql,
             headers={"X-ClickHouse-Key": PASSWORD} if headers is None else headers,
             retries=False,
