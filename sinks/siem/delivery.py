@@ -27,6 +27,7 @@ from auditbus.runtime.kafka import new_consumer
 from auditbus.runtime.logging import get_logger
 from auditbus.runtime.retry import Backoff
 from auditbus.runtime.settings import KafkaSettings
+from auditbus.runtime.topic_watch import TopicWatch
 from auditbus.sinks.siem.circuit import Circuit, CircuitState
 from auditbus.sinks.siem.destination import Destination
 from auditbus.sinks.siem.lane import Lane, Limits
@@ -60,8 +61,9 @@ class Delivery:
         kafka: KafkaSettings,
         letters: DeadLetterWriter,
         standing: Standing,
+        read_topic_id: Callable[[str], str],
     ) -> None:
-        """Prepare; nothing is opened before `run`."""
+        """Prepare; nothing is opened before `run`. `read_topic_id` asks Kafka for a topic's id."""
         settings = destination.settings
         topics = kafka.topics
         self._destination = destination
@@ -75,6 +77,7 @@ class Delivery:
             settings.linger_ms / 1000,
             destination.kind.ordered,
         )
+        self._read_topic_id = partial(read_topic_id, self._topic)
         self._circuit = Circuit(self._backoff(), standing.circuit_changed)
         self._results: SimpleQueue[tuple[Lane, Settlement]] = SimpleQueue()
         self._jobs: Counter[Lane] = Counter()  # requests under way
@@ -86,9 +89,14 @@ class Delivery:
     def run(self, stop: threading.Event) -> None:
         """Deliver until `stop` is set; then wait a moment for answers, commit and leave the group.
 
-        Raises OffsetLost where events are gone from the topic, KafkaUnreachable or a
-        KafkaException where the client cannot go on. What is not settled is not committed.
+        Raises OffsetLost where events are gone from the topic, TopicMisconfigured where it is
+        missing or was made anew, KafkaUnreachable or a KafkaException where the client cannot go
+        on. What is not settled is not committed; another `Delivery` begins at the last commit.
         """
+        with TopicWatch(self._read_topic_id, self._topic) as watch:
+            self._run(stop, watch)
+
+    def _run(self, stop: threading.Event, watch: TopicWatch) -> None:
         destination = self._destination
         client = destination.kind.connect(destination.settings)
         self._sender = Sender(destination, client, self._letters)
@@ -107,12 +115,13 @@ class Delivery:
             self._consumer,
             self._topic,
             self._kafka.group(destination.group),
+            topic_id=watch.topic_id,
             new_lane=self._new_lane,
             before_revoke=self._before_revoke,
         )
         try:
             self._partitions.subscribe()
-            self._deliver_until(stop)
+            self._deliver_until(stop, watch)
             self._drain(_STOP_DRAIN_S, lambda: self._jobs.total() == 0)
             self._partitions.commit(wait=True)
         finally:
@@ -121,9 +130,10 @@ class Delivery:
             self._pool.close()
             client.close()
 
-    def _deliver_until(self, stop: threading.Event) -> None:
+    def _deliver_until(self, stop: threading.Event, watch: TopicWatch) -> None:
         next_commit = 0.0
         while not stop.is_set():
+            watch.check()
             wait_s = _POLL_BUSY_S if self._jobs else _POLL_IDLE_S
             self._read(self._consumer.consume(_POLL_EVENTS, wait_s))
             self._apply_results()
@@ -262,6 +272,7 @@ class Delivery:
                 return
 
     def _new_lane(self, partition: int, start: int) -> Lane:
+        self._standing.began()
         return Lane(self._topic, partition, start, limits=self._limits, backoff=self._backoff())
 
     def _backoff(self) -> Backoff:

@@ -8,13 +8,14 @@ import time
 from functools import partial
 
 from auditbus.runtime.dead_letters import DeadLetterWriter
-from auditbus.runtime.errors import OffsetLost
+from auditbus.runtime.errors import AuditbusError, OffsetLost
 from auditbus.runtime.health import HealthServer
-from auditbus.runtime.kafka import new_producer
+from auditbus.runtime.kafka import new_admin, new_producer
 from auditbus.runtime.logging import get_logger
 from auditbus.runtime.retry import Backoff
 from auditbus.runtime.settings import Settings
 from auditbus.runtime.shutdown import stop_on_signals
+from auditbus.runtime.topic_watch import topic_id_of
 from auditbus.sinks.siem.delivery import Delivery
 from auditbus.sinks.siem.destination import Destination
 from auditbus.sinks.siem.registry import load_destinations
@@ -62,6 +63,7 @@ def _start(
     standings: dict[str, Standing],
     stop: threading.Event,
 ) -> list[threading.Thread]:
+    read_topic_id = partial(topic_id_of, new_admin(settings.kafka))
     producer = new_producer(settings.kafka, {"message.timeout.ms": _DEAD_LETTER_TIMEOUT_MS})
     topic = settings.kafka.topics.forwarder_dead_letters
     threads = []
@@ -72,6 +74,7 @@ def _start(
             settings.kafka,
             DeadLetterWriter(producer, topic),
             standings[destination.name],
+            read_topic_id,
         )
         threads.append(
             threading.Thread(
@@ -88,18 +91,23 @@ def _start(
 def _keep_delivering(
     delivery: partial[Delivery], standing: Standing, stop: threading.Event
 ) -> None:
-    """Deliver until `stop`; begin again, from the last commit, after what should not happen."""
+    """Deliver until `stop`; begin again, from the last commit, after what should not happen.
+
+    Lost offsets are such a case, too: beginning again finds the same and delivers nothing, until
+    a person has set the group's offsets.
+    """
     backoff = Backoff(1.0, 60.0)
     while not stop.is_set():
         try:
             delivery().run(stop)
         except OffsetLost as error:
-            standing.alarm("offset_lost", str(error))
-            return
+            standing.interrupted("offset_lost", str(error))
+        except AuditbusError as error:
+            standing.interrupted("kafka", str(error))
         except Exception as error:  # noqa: BLE001  # the others go on
-            standing.alarm("delivery_crashed", f"{type(error).__name__}: {error}")
+            standing.interrupted("crashed", f"{type(error).__name__}: {error}")
             _log.exception("delivery_crashed", destination=threading.current_thread().name)
-            stop.wait(backoff.next_delay_s())
+        stop.wait(backoff.next_delay_s())
 
 
 def _describe(standings: dict[str, Standing]) -> str | None:

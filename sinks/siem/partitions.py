@@ -27,6 +27,7 @@ class Partitions:
         topic: str,
         group: str,
         *,
+        topic_id: str,
         new_lane: Callable[[int, int], Lane],
         before_revoke: Callable[[Sequence[Lane]], None],
     ) -> None:
@@ -35,6 +36,7 @@ class Partitions:
         self._consumer = consumer
         self._topic = topic
         self._group = group
+        self._topic_id = topic_id
         self._new_lane = new_lane
         self._before_revoke = before_revoke
         self._log = _log.bind(group=group)
@@ -116,6 +118,9 @@ class Partitions:
         low, high = bounds
         if committed.offset == OFFSET_INVALID:
             return low
+        if committed.metadata not in {None, "", self._topic_id}:
+            self._log.warning("topic_made_anew", topic=self._topic, partition=committed.partition)
+            return low
         if low <= committed.offset <= high:
             return committed.offset
         raise offset_lost(committed.topic, committed.partition, committed.offset, self._group)
@@ -143,7 +148,11 @@ class Partitions:
                 metrics.CONSUMER_LAG.remove(*labels)  # its next owner reports it
 
     def _commit(self, lanes: Sequence[Lane], *, wait: bool) -> None:
-        offsets = [TopicPartition(self._topic, x.partition, x.watermark.position) for x in lanes]
+        # The id says of which topic the offset speaks, should there be another by the same name.
+        offsets = [
+            TopicPartition(self._topic, lane.partition, lane.watermark.position, self._topic_id)
+            for lane in lanes
+        ]
         for lane in lanes:
             lane.committed = lane.watermark.position
         try:

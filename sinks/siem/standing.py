@@ -23,6 +23,7 @@ class Standing:
         self._alarm: str | None = None
         self._trouble: str | None = None
         self._is_down = False
+        self._is_interrupted = False
         metrics.CIRCUIT_STATE.labels(name).set(CircuitState.CLOSED)
 
     @property
@@ -55,6 +56,18 @@ class Standing:
         self._alarm = code
         metrics.SINK_ALARM.labels(self._name, code).set(1)
         self._log.error("destination_needs_attention", code=code, reason=reason)
+
+    def interrupted(self, code: str, reason: str) -> None:
+        """Note that nothing is read from Kafka, so nothing delivered, until it `began` again."""
+        self.alarm(code, reason)
+        self._is_interrupted = True
+
+    def began(self) -> None:
+        """Note that events are read from Kafka."""
+        if self._is_interrupted:
+            self._is_interrupted = False
+            self._trouble = None
+            self._silence()
 
     def succeeded(self) -> None:
         """Note that the destination acknowledged events."""

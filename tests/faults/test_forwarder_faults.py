@@ -362,6 +362,34 @@ def test_events_deleted_while_the_destination_is_down_stop_it(
         assert sum(committed(settings, "down").values()) == 0
 
 
+def test_a_topic_made_anew_is_read_from_its_start(kafka: Kafka, unique_prefix: str) -> None:
+    """Its offsets begin again: going on at the old ones would pass over new events."""
+    with receiving() as receiver:
+        settings = forwarder_settings(kafka.bootstrap_servers, unique_prefix, soc=webhook(receiver))
+        enriched = settings.kafka.topics.enriched
+        admin = new_admin(settings.kafka)
+        ids = publish(settings, enriched, 400)
+        with forwarding(settings):
+            wait_until(lambda: len(receiver.delivered) == 400, deadline_s=30, what="the old ones")
+            admin.delete_topics([enriched])[enriched].result(15)
+            wait_until(
+                lambda: enriched not in admin.list_topics(timeout=5).topics,
+                deadline_s=15,
+                what="the topic's end",
+            )
+            create_topics(admin, specs_for(settings.kafka))
+            ids += publish(settings, enriched, 1200)
+            wait_until(
+                lambda: len(receiver.delivered) == 1600, deadline_s=60, what="all of the new ones"
+            )
+            wait_until(
+                lambda: sum(committed(settings, "soc").values()) == 1200,
+                deadline_s=30,
+                what="all committed",
+            )
+        check_nothing_lost(ids, receiver.delivered)
+
+
 def test_a_second_forwarder_joins_and_leaves_under_load(
     kafka: Kafka, unique_prefix: str, tmp_path: Path
 ) -> None:

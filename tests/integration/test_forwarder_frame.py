@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import orjson
 from confluent_kafka import Consumer
 
 from auditbus.runtime.dead_letters import DeadLetterWriter
-from auditbus.runtime.kafka import new_consumer, new_producer
+from auditbus.runtime.kafka import new_admin, new_consumer, new_producer
 from auditbus.runtime.settings import Settings
+from auditbus.runtime.topic_watch import topic_id_of
 from auditbus.sinks.siem.delivery import Delivery
 from auditbus.sinks.siem.destination import (
     Client,
@@ -53,7 +55,11 @@ def _delivering(
         new_producer(settings.kafka), settings.kafka.topics.forwarder_dead_letters
     )
     delivery = Delivery(
-        Destination("scripted", kind, options), settings.kafka, letters, Standing("scripted")
+        Destination("scripted", kind, options),
+        settings.kafka,
+        letters,
+        Standing("scripted"),
+        partial(topic_id_of, new_admin(settings.kafka)),
     )
     stop = threading.Event()
     thread = threading.Thread(target=delivery.run, args=(stop,))
