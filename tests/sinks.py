@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-
-from auditbus.runtime.kafka import new_admin, new_producer
+from auditbus.runtime.consumer_groups import group_progress
+from auditbus.runtime.kafka import new_producer
 from auditbus.runtime.settings import Settings
 from auditbus.sinks.clickhouse.consumer import GROUP
 from auditbus.sinks.clickhouse.role import run_until
@@ -87,11 +86,8 @@ def publish_enriched(settings: Settings, count: int, account: str, **fields: Any
 
 def committed(settings: Settings) -> dict[int, int]:
     """Return the group's committed offsets by partition."""
-    group = settings.kafka.group(GROUP)
-    request = [ConsumerGroupTopicPartitions(group)]
-    future = new_admin(settings.kafka).list_consumer_group_offsets(request)[group]
-    found: list[TopicPartition] = future.result(10).topic_partitions
-    return {item.partition: item.offset for item in found if item.offset >= 0}
+    progress = group_progress(settings.kafka, GROUP, settings.kafka.topics.enriched)
+    return {p.partition: p.committed for p in progress if p.committed is not None}
 
 
 def wait_committed(settings: Settings, total: int, *, deadline_s: float = 40) -> None:

@@ -8,6 +8,7 @@ committed under a later one.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping
 
 from confluent_kafka import (
@@ -29,6 +30,7 @@ __all__ = ["GROUP", "TopicConsumer"]
 
 GROUP = "clickhouse-sink"
 _TIMEOUT_S = 15.0
+_COMMIT_AGAIN_S = 1.0
 _log = get_logger(__name__)
 
 
@@ -55,6 +57,8 @@ class TopicConsumer:
         self._before_revoke = before_revoke
         self._count = 0
         self._paused = False
+        self._uncommitted: dict[int, int] = {}
+        self._commit_tried_at = 0.0
         self.assignments: dict[int, int] = {}
         self._consumer: Consumer = new_consumer(
             kafka,
@@ -62,7 +66,7 @@ class TopicConsumer:
             {
                 # Never a silent jump; the first start from the oldest event is _on_assign's.
                 "auto.offset.reset": "error",
-                "on_commit": _count_commit,
+                "on_commit": self._on_commit,
                 "queued.max.messages.kbytes": 32 * 1024,
                 **(overrides or {}),
             },
@@ -77,6 +81,8 @@ class TopicConsumer:
         Raises OffsetLost, and KafkaUnreachable for what librdkafka cannot mend by itself.
         """
         messages = self._consumer.consume(most, timeout_s)
+        if self._uncommitted and time.monotonic() - self._commit_tried_at > _COMMIT_AGAIN_S:
+            self._commit(wait=False)
         errors = [message for message in messages if message.error() is not None]
         for message in errors:
             self._judge(message)
@@ -100,22 +106,38 @@ class TopicConsumer:
     ) -> None:
         """Commit the offsets of partitions that are still owned under the same assignment.
 
-        A commit that fails is no loss: the next one covers it, or the records are read again.
+        Without `wait`, one that fails (a rebalance is under way) is tried again by later reads.
         """
-        offsets = [
-            TopicPartition(self.topic, partition, offset, self._topic_id)
+        self._uncommitted.update(
+            (partition, offset)
             for partition, offset in next_offsets.items()
             if self.assignments.get(partition, 0) == read_under.get(partition, -1)
+        )
+        if self._uncommitted:
+            self._commit(wait=wait)
+
+    def _commit(self, *, wait: bool) -> None:
+        self._commit_tried_at = time.monotonic()
+        offsets = [
+            TopicPartition(self.topic, partition, offset, self._topic_id)
+            for partition, offset in self._uncommitted.items()
         ]
-        if not offsets:
-            return
         try:
             if wait:
-                self._consumer.commit(offsets=offsets, asynchronous=False)
+                self._on_commit(None, self._consumer.commit(offsets=offsets, asynchronous=False))
             else:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:
-            _count_commit(error.args[0], offsets)
+            self._on_commit(error.args[0], offsets)
+
+    def _on_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
+        metrics.OFFSET_COMMITS.labels("error" if error else "ok").inc()
+        if error is not None:
+            _log.warning("offset_commit_failed", error=error.str())
+            return
+        for done in offsets:
+            if done.error is None and self._uncommitted.get(done.partition) == done.offset:
+                del self._uncommitted[done.partition]
 
     def lag(self) -> dict[int, int]:
         """Return the records not yet read, by partition, from what the last fetches said."""
@@ -161,6 +183,7 @@ class TopicConsumer:
     def _forget(self, partitions: Collection[TopicPartition]) -> None:
         for item in partitions:
             self.assignments.pop(item.partition, None)
+            self._uncommitted.pop(item.partition, None)
 
     def _judge(self, message: Message) -> None:
         error = message.error()
@@ -178,12 +201,6 @@ class TopicConsumer:
         if error.fatal():
             raise _unreachable(error)
         _log.warning("kafka_consumer_error", error=error.str(), topic=self.topic)
-
-
-def _count_commit(error: KafkaError | None, _offsets: list[TopicPartition]) -> None:
-    metrics.OFFSET_COMMITS.labels("error" if error else "ok").inc()
-    if error is not None:
-        _log.warning("offset_commit_failed", error=error.str())
 
 
 def _unreachable(error: KafkaError) -> KafkaUnreachable:
