@@ -37,6 +37,7 @@ __all__ = ["Replay", "ReplayPlan"]
 
 _BATCH = 500
 _FLUSH_S = 60.0
+_REQUEST_S = 15.0
 _NOT_IN_A_GROUP_NAME = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -64,6 +65,8 @@ class Replay:
     def __init__(self, kafka: KafkaSettings, wanted: LetterFilter, *, again: bool = False) -> None:
         """Remember; nothing is read yet."""
         self._kafka = kafka
+        # Held: the answer to a request never comes once its client is gone.
+        self._admin = new_admin(kafka)
         self._topic = kafka.topics.dead_letters
         self._wanted = wanted
         self._remembers = not wanted.offsets
@@ -144,7 +147,9 @@ class Replay:
             group = self._group(code)
             asked = ConsumerGroupTopicPartitions(group)
             try:
-                answer = new_admin(self._kafka).list_consumer_group_offsets([asked])
+                answer = self._admin.list_consumer_group_offsets(
+                    [asked], request_timeout=_REQUEST_S
+                )
                 found = answer[group].result().topic_partitions or []
             except KafkaException as error:
                 raise kafka_failure(error) from error
@@ -165,8 +170,8 @@ class Replay:
                 TopicPartition(self._topic, partition, offset)
                 for partition, offset in places.items()
             ]
-            moving = new_admin(self._kafka).alter_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group, offsets)]
+            moving = self._admin.alter_consumer_group_offsets(
+                [ConsumerGroupTopicPartitions(group, offsets)], request_timeout=_REQUEST_S
             )
             try:
                 moving[group].result()
