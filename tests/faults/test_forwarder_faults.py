@@ -58,7 +58,7 @@ def test_a_receiver_that_fails_for_a_while_gets_everything_in_order(
         settings = forwarder_settings(
             kafka.bootstrap_servers, unique_prefix, soc=webhook(receiver, timeout_s=timeout_s)
         )
-        receiver.behaviour = _first(12, reply)
+        receiver.behaviour = _first(7, reply)
         ids = publish(settings, settings.kafka.topics.enriched, 600)
         with forwarding(settings):
             wait_until(lambda: len(receiver.delivered) == 600, deadline_s=60, what="all delivered")
