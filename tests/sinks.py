@@ -21,10 +21,12 @@ def sink_environment(kafka: Kafka, store: ClickHouse, prefix: str, **more: str) 
     return environment_of(
         kafka.bootstrap_servers,
         prefix,
-        AUDITBUS_CLICKHOUSE_URL=store.url,
-        AUDITBUS_CLICKHOUSE_USERNAME=store.username,
-        AUDITBUS_CLICKHOUSE_PASSWORD=store.password,
-        **more,
+        **{
+            "AUDITBUS_CLICKHOUSE_URL": store.url,
+            "AUDITBUS_CLICKHOUSE_USERNAME": store.username,
+            "AUDITBUS_CLICKHOUSE_PASSWORD": store.password,
+            **more,
+        },
     )
 
 

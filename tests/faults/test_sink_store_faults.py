@@ -144,19 +144,35 @@ def test_a_column_added_while_running(
 def test_a_column_dropped_while_running(
     settings: Settings, client: Client, unique_prefix: str
 ) -> None:
-    """Fault 14: the sink stops loudly, its offsets stay, and it goes on once that is mended."""
+    """Fault 14: the view fills what there is; the event itself is kept whole."""
     with running_sink(settings) as sink:
         ids = publish_enriched(settings, 50, f"{unique_prefix}a")
         wait_committed(settings, 50)
         client.command("ALTER TABLE audit.events DROP COLUMN city")
         ids += publish_enriched(settings, 50, f"{unique_prefix}a")
+        wait_committed(settings, 100)
+        assert sink.failure is None
+    assert judge(ids, ids_seen(client, unique_prefix)) == ALL_WELL
+    whole = "SELECT uniqExact(JSONExtractString(event, 'location', 'city')) FROM audit.events"
+    assert client.query(whole).result_rows == [(1,)]
+
+
+def test_the_table_is_gone(settings: Settings, client: Client, unique_prefix: str) -> None:
+    """The sink stops loudly, its offsets stay, and it goes on once that is mended."""
+    with running_sink(settings) as sink:
+        ids = publish_enriched(settings, 50, f"{unique_prefix}a")
+        wait_committed(settings, 50)
+        client.command("RENAME TABLE audit.events TO audit.renamed")
+        ids += publish_enriched(settings, 50, f"{unique_prefix}a")
         wait_until(lambda: not sink.running, deadline_s=30, what="the sink stops")
     assert isinstance(sink.failure, StoreRefused), sink.failure
+    assert "UNKNOWN_TABLE" in str(sink.failure)
     assert sum(committed(settings).values()) == 50
-    client.command("ALTER TABLE audit.events ADD COLUMN city String")
+    client.command("RENAME TABLE audit.renamed TO audit.events")
     with running_sink(settings):
         wait_committed(settings, 100)
     assert judge(ids, ids_seen(client, unique_prefix)) == ALL_WELL
+    assert dead_letters(settings) == []
 
 
 def test_more_inserts_than_the_deduplication_window_then_a_retry(
