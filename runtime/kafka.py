@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import cast
 
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, KafkaError, Producer
 from confluent_kafka.admin import AdminClient
 
 from auditbus.runtime.logging import get_logger
@@ -29,6 +31,7 @@ PARTITIONER = "murmur2_random"
 LIBRDKAFKA_LOGGER = "auditbus.librdkafka"
 
 _log = get_logger(__name__)
+_REPORT_EVERY_S = 10.0
 Option = str | int | float | bool | object
 
 
@@ -99,6 +102,24 @@ def new_admin(kafka: KafkaSettings) -> AdminClient:
     return AdminClient(cast("dict[str, str | int | float | bool]", client_config(kafka)))
 
 
-def _report_error(error: object) -> None:
-    """Log what librdkafka reports outside any call; it goes on trying by itself."""
-    _log.warning("kafka_client_error", error=str(error))
+class _ErrorReporter:
+    """Logs what librdkafka reports outside any call; it goes on trying by itself.
+
+    A broker that is down is reported many times a second by every client: each kind of error is
+    logged at most every `_REPORT_EVERY_S`, with the number of those that were not.
+    """
+
+    def __init__(self) -> None:
+        self._last_logged: dict[str, float] = {}
+        self._unlogged: Counter[str] = Counter()
+
+    def __call__(self, error: KafkaError) -> None:
+        name, now = error.name(), time.monotonic()
+        if now - self._last_logged.get(name, -_REPORT_EVERY_S) < _REPORT_EVERY_S:
+            self._unlogged[name] += 1
+            return
+        self._last_logged[name] = now
+        _log.warning("kafka_client_error", error=error.str(), unlogged=self._unlogged.pop(name, 0))
+
+
+_report_error = _ErrorReporter()
