@@ -27,7 +27,7 @@ WIDE = [
     "\u0085",
     "ä",
 ]
-COMMENTS = ["/*", "*/", "--", "\n", "#", "# ", "#!", "/", "*", "-"]
+COMMENTS = ["/*", "*/", "--", "//", "\n", "#", "# ", "#!", "/", "*", "-"]
 WORDS = ["file", "url", "(", ")", " ", "1", "0x", "1e", ".", ";", "{"]
 PIECES = QUOTES + WIDE + COMMENTS + WORDS
 STRINGS = {"StringLiteral", "HereDoc"}
@@ -43,6 +43,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 @given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
 @example("SELECT x'\\' file")
 @example("$a$b$ $a$ file $a$")
+@example("1 // '\n, file('x') // '")
 @example("'a''' file '''b'")
 def test_strings_end_where_the_engine_ends_them(client: Client, sql: str) -> None:
     result = client.query("SELECT tokenizeQuery({sql:String})", {"sql": sql}).first_row[0]

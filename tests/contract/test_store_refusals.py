@@ -178,8 +178,7 @@ class TestStatements:
             TABLE + "SETTINGS disk = disk(type = web, endpoint = '{url}/')",
             "CREATE DATABASE m ENGINE = MySQL('127.0.0.1:{port}', 'd', 'u', 'p')",
             DICTIONARY + "SOURCE(HTTP(URL '{url}' FORMAT TSV)) LAYOUT(FLAT())",
-            DICTIONARY
-            + "SOURCE(CLICKHOUSE(HOST '127.0.0.1' PORT {port} TABLE 't')) LAYOUT(FLAT())",
+            DICTIONARY + "SOURCE(CLICKHOUSE(HOST 'localhost' PORT {port} TABLE 't'))",
             "RESTORE TABLE audit.t FROM S3('{url}/b')",
         ],
     )

@@ -62,6 +62,7 @@ REFUSED = [
     r"SELECT x'\', file('/etc/passwd') --'",
     "SELECT $a$ $$ $a$, file('/etc/passwd')",
     "SELECT /* /* */ ' */ file('/etc/passwd') -- '",
+    "SELECT 1 // '\n, file('/etc/passwd') // '",
     "SELECT 1 -- \\\n, file('/etc/passwd')",
     "SELECT arrayMap(file, ['/etc/passwd'])",
     "SELECT arrayMap(`file`, ['/etc/passwd'])",

@@ -42,7 +42,14 @@ def test_a_hexadecimal_literal_knows_no_escapes() -> None:
     assert kinds_and_texts(sql)[-1] == (Kind.WORD, "file")
 
 
-COMMENTS = ["/**/", "/* /* nested */ */", "-- to the end\n", "#! too\n", "# too\n"]
+COMMENTS = [
+    "/**/",
+    "/* /* nested */ */",
+    "-- to the end\n",
+    "// to the end\n",
+    "#! too\n",
+    "# too\n",
+]
 SPACES = [" ", "\n", "\t\v\f\r", "\u00a0", "\u3000", "\u2003", "\ufeff", "\u0085"]
 
 

@@ -6,11 +6,14 @@ Any ClickHouse client speaks to it as to a server; clickhouse-connect does so un
     access         who may speak at all: password, Host, Origin
     protocol       ClickHouse's HTTP interface: request → Call, error → response, summaries
     body           request bodies: size limits and decompression
-    statements     SQL → tokens → Statement, where an INSERT's data begins
-    guard          what no statement may do: files, network, programs
+    tokens         SQL split as ClickHouse's lexer splits it
+    statements     one statement: its verb and format, where an INSERT's data begins
+    guard          what no statement may do: files, network, programs; `allowed` says what may
+    execution      a Call run on the engine, on a worker thread
     engine         the one process that owns the directory; a fresh handle for each request
     results        results as chunks of bytes, headers of text formats once
     configuration  the engine's own configuration: grants, frozen settings, memory caps
+    errors         errors by ClickHouse's own codes
     process        the command that starts it and its announcement, for supervisor and tests
 
 What differs from a server, on purpose:

@@ -26,10 +26,12 @@ from auditbus.runtime.errors import SettingsError
 from auditbus.runtime.logging import configure_logging, get_logger
 from auditbus.runtime.settings import load_settings
 
+_log = get_logger("auditbus.deploy.local.store")
 _LOOPBACK = "127.0.0.1"
-# A supervisor gives ten seconds for everything: inserts take a fraction of one, only a reader can
-# be slow.
-_FINISH_S = 3.0
+# A supervisor gives ten seconds for everything. An insert takes a fraction of one; only readers are
+# slow. First what is answered may end, then what no answer is wanted of any more.
+_ANSWER_S = 1.5
+_FINISH_S = 1.5
 
 
 def main() -> int:
@@ -61,7 +63,7 @@ def main() -> int:
 async def _serve(path: Path, port: int, access: Access) -> int:
     engine = Engine(path)
     server = Server(engine, access)
-    runner = server.runner(shutdown_timeout_s=_FINISH_S)
+    runner = server.runner(shutdown_timeout_s=_ANSWER_S)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -80,7 +82,7 @@ def _announce(port: int, engine: Engine) -> None:
     address = StoreAddress(f"http://{_LOOPBACK}:{port}", engine.version)
     sys.stdout.buffer.write(address.announcement())
     sys.stdout.buffer.flush()
-    get_logger(__name__).info("store_ready", url=address.url, engine_version=address.engine_version)
+    _log.info("store_ready", url=address.url, engine_version=address.engine_version)
 
 
 async def _finish(server: Server, engine: Engine) -> None:
@@ -91,7 +93,7 @@ async def _finish(server: Server, engine: Engine) -> None:
     except TimeoutError:
         # Something still reads, and chDB cannot be interrupted. What was acknowledged is stored,
         # and the engine opens again after kill -9: ending here loses nothing.
-        get_logger(__name__).warning("store_stopped_before_its_calls")
+        _log.warning("store_stopped_before_its_calls")
         os._exit(0)
 
 

@@ -53,8 +53,12 @@ class Server:
         )
 
     def finish(self) -> None:
-        """Wait for running calls; afterwards the engine may be closed. Blocks."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        """Wait for running calls; afterwards the engine may be closed. Blocks.
+
+        What is still queued must run too: it closes results, and chDB hangs, interpreter and all,
+        where a result is given up after its engine.
+        """
+        self._threads.shutdown(wait=True)
 
     @web.middleware
     async def _check(self, request: web.Request, handler: _Handler) -> web.StreamResponse:

@@ -56,7 +56,7 @@ _WIDE_SPACES = "\x85\xa0\u1680\u180e\u2028\u2029\u202f\u205f\u2060\u3000\ufeff" 
 )
 _WIDE_SPACE = "|".join(_WIDE_SPACES).encode()
 _TOKEN = re.compile(
-    rb"(?P<skip>(?:[ \t\n\v\f\r]|" + _WIDE_SPACE + rb")+|--[^\n]*|\#[ !][^\n]*)"
+    rb"(?P<skip>(?:[ \t\n\v\f\r]|" + _WIDE_SPACE + rb")+|--[^\n]*|//[^\n]*|\#[ !][^\n]*)"
     rb"|(?P<comment>/\*)"
     rb"|(?P<literal>[xXbB]'[^']*')"
     rb"|(?P<string>'(?:[^'\\]|\\.|'')*')"
