@@ -128,7 +128,7 @@ def replay(
     _state(plan)
     if plan.total:
         if not yes:
-            click.confirm(f"Publish {plan.total} dead letters again?", abort=True)
+            click.confirm(f"Publish {plan.total:,} again?", abort=True)
         with progress() as shown:
             task = shown.add_task("replaying", total=plan.total)
             published = work.run(lambda count: shown.advance(task, count))

@@ -22,8 +22,8 @@ from auditbus.runtime.settings import ClickHouseSettings, Settings
 __all__ = ["tail"]
 
 _INTERVAL_S = 0.5
-# However long a poll takes, ClickHouse rests four times as long.
-_REST = 4
+# However long a poll takes, ClickHouse rests twice as long.
+_REST = 2
 
 
 @click.command(

@@ -65,7 +65,10 @@ def print_listing(
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(row.get(key))) for key in columns))
-    output_console().print(table)
+    if table.row_count:
+        output_console().print(table)
+    else:
+        note("nothing to list")
 
 
 def write_json_lines(lines: Iterable[bytes]) -> int:

@@ -21,7 +21,7 @@ from auditbus.console.query.predicate import Predicate, moment_parameter
 
 __all__ = ["Tail"]
 
-_LOOK_BACK = 2_000
+_LOOK_BACK = 1_000
 _ROWS_PER_QUERY = 1_000
 # An event may be overtaken by at most this much: older rows need not be looked at in each poll.
 _OVERTAKEN_BY = timedelta(days=1)
