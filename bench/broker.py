@@ -24,13 +24,14 @@ def kafka() -> Iterator[str]:
         java = find_java()
         broker = KafkaBroker(Path(directory), java=java, jars=fetch_jars(java, ProgressLine()))
         broker.prepare()
-        child = Child("kafka", broker.command(), log=Path(directory) / "broker.log")
+        log = Path(directory) / "broker.log"
+        child = Child("kafka", broker.command(), log=log, directory=broker.directory)
         child.start()
         try:
             deadline = time.monotonic() + _START_TIMEOUT_S
             while not kafka_answers(broker.bootstrap_servers, timeout_s=0.5):
                 if not child.running or time.monotonic() > deadline:
-                    raise TimeoutError((Path(directory) / "broker.log").read_text()[-2000:])
+                    raise TimeoutError(log.read_text()[-2000:])
             yield broker.bootstrap_servers
         finally:
             child.kill()

@@ -117,9 +117,9 @@ class StreamSettings(_Section):
 class SinkSettings(_Section):
     """The ClickHouse sink."""
 
-    batch_rows: int = Field(10_000, ge=1, le=1_000_000)
+    batch_rows: int = Field(25_000, ge=1, le=1_000_000)
     """Most events of one insert."""
-    batch_bytes: int = Field(16 * 1024 * 1024, ge=1024)
+    batch_bytes: int = Field(32 * 1024 * 1024, ge=1024)
     """Most bytes of one insert."""
     linger_ms: int = Field(250, ge=0)
     """Milliseconds an insert waits for more events."""

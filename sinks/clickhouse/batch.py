@@ -9,20 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from confluent_kafka import Message
 
-__all__ = ["Batch", "Record", "deduplication_token"]
-
-
-class Record(NamedTuple):
-    """One Kafka record with a value; `message` is kept whole for its dead letter."""
-
-    partition: int
-    offset: int
-    value: bytes
-    message: Message
+__all__ = ["Batch", "deduplication_token"]
 
 
 @dataclass(slots=True)
@@ -32,7 +22,7 @@ class Batch:
     `next_offsets` maps a partition to the offset to commit once all of them are settled.
     """
 
-    records: list[Record] = field(default_factory=list)
+    records: list[Message] = field(default_factory=list)
     empty: list[Message] = field(default_factory=list)
     next_offsets: dict[int, int] = field(default_factory=dict)
     size_bytes: int = 0
@@ -51,7 +41,7 @@ class Batch:
             value = message.value()
             next_offsets[partition] = offset + 1
             if value:
-                records.append(Record(partition, offset, value, message))
+                records.append(message)
                 size_bytes += len(value)
             else:
                 self.empty.append(message)
@@ -61,21 +51,19 @@ class Batch:
         """Forget the records of partitions that another consumer now reads."""
         if partitions.isdisjoint(self.next_offsets):
             return
-        self.records = [r for r in self.records if r.partition not in partitions]
+        self.records = [m for m in self.records if m.partition() not in partitions]
         self.empty = [m for m in self.empty if m.partition() not in partitions]
-        self.size_bytes = sum(len(r.value) for r in self.records)
+        self.size_bytes = sum(len(m.value() or b"") for m in self.records)
         for partition in partitions:
             self.next_offsets.pop(partition, None)
 
 
-def deduplication_token(topic_id: str, records: Sequence[Record]) -> str:
+def deduplication_token(topic_id: str, records: Sequence[Message]) -> str:
     """Name these records: `TOPIC_ID:PARTITION=FIRST-LAST,...`.
 
     `records` must be a run of a batch, so that each partition's are contiguous.
     """
-    ranges: dict[int, tuple[int, int]] = {}
-    for record in records:
-        first, _ = ranges.get(record.partition, (record.offset, 0))
-        ranges[record.partition] = (first, record.offset)
-    spans = (f"{partition}={first}-{last}" for partition, (first, last) in sorted(ranges.items()))
+    last = {message.partition(): message.offset() for message in records}
+    first = {message.partition(): message.offset() for message in reversed(records)}
+    spans = sorted(f"{partition}={first[partition]}-{last[partition]}" for partition in last)
     return f"{topic_id}:{','.join(spans)}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from auditbus.sinks.clickhouse.batch import Record
+from confluent_kafka import Message
+
 from auditbus.sinks.clickhouse.error_codes import Verdict
 from auditbus.sinks.clickhouse.writer import InsertFailed
 
@@ -16,13 +17,13 @@ __all__ = ["Rejected", "store_or_reject"]
 class Rejected:
     """One record that ClickHouse refuses by itself."""
 
-    record: Record
+    record: Message
     code: str
     reason: str
 
 
 def store_or_reject(
-    records: Sequence[Record], insert: Callable[[Sequence[Record]], None]
+    records: Sequence[Message], insert: Callable[[Sequence[Message]], None]
 ) -> list[Rejected]:
     """Insert `records`, in halves where one is refused, and return the refused ones in order.
 

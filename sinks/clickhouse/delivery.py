@@ -14,7 +14,7 @@ from auditbus.runtime.errors import AuditbusError, DeliveryFailed, StoreRefused
 from auditbus.runtime.logging import get_logger
 from auditbus.runtime.retry import Backoff
 from auditbus.schemas.errors import RejectCode
-from auditbus.sinks.clickhouse.batch import Batch, Record, deduplication_token
+from auditbus.sinks.clickhouse.batch import Batch, deduplication_token
 from auditbus.sinks.clickhouse.bisect import Rejected, store_or_reject
 from auditbus.sinks.clickhouse.error_codes import Verdict
 from auditbus.sinks.clickhouse.writer import InsertFailed, Writer
@@ -67,7 +67,7 @@ class Delivery:
         metrics.SINK_ROWS.labels(SINK, "dead_letter").inc(len(letters))
         metrics.LAST_SUCCESS.labels(SINK).set_to_current_time()
         if batch.records:
-            _, written_ms = batch.records[0].message.timestamp()
+            _, written_ms = batch.records[0].timestamp()
             age_s = max(time.time() - written_ms / 1000, 0)
             metrics.END_TO_END_LATENCY.labels(SINK).observe(age_s)
 
@@ -75,9 +75,9 @@ class Delivery:
         """End the waiting of a batch that cannot be settled now; any thread may call."""
         self._abandoned.set()
 
-    def _insert(self, records: Sequence[Record]) -> None:
+    def _insert(self, records: Sequence[Message]) -> None:
         """Insert one run of records, again and again while the store is in trouble."""
-        values = [record.value for record in records]
+        values = [record.value() or b"" for record in records]
         token = deduplication_token(self._topic_id, records)
         backoff = self._new_backoff()
         while True:
@@ -130,7 +130,7 @@ class Delivery:
 
 
 def _rejected_letter(rejected: Rejected) -> DeadLetter:
-    return _letter(rejected.record.message, rejected.code, rejected.reason)
+    return _letter(rejected.record, rejected.code, rejected.reason)
 
 
 def _empty_letter(message: Message) -> DeadLetter:

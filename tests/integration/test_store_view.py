@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from auditbus.sinks.clickhouse.error_codes import Verdict
+from auditbus.sinks.clickhouse.error_codes import ServerCode, Verdict
 from auditbus.sinks.clickhouse.writer import InsertFailed, Writer
 from tests.backends.parts import ClickHouse
 from tests.store import days_ago, encode, enriched_event, migrated_client
@@ -351,3 +351,9 @@ def test_text_is_found_by_its_words(client: Client, account: str) -> None:
         "EXPLAIN indexes = 1 SELECT count() FROM audit.log WHERE hasAllTokens(search_text, 'ärger')"
     ).result_rows
     assert any("search_words" in line for (line,) in plan)
+
+
+def test_the_codes_have_the_servers_own_names(client: Client) -> None:
+    for code in ServerCode:
+        rows = client.query(f"SELECT errorCodeToName({code.value})").result_rows
+        assert rows == [(code.name,)]
