@@ -14,7 +14,7 @@ from auditbus.deploy.local.store.tokens import Kind, tokenize
 from tests.contract.embedded_store import running_store
 
 # Pieces that open, close, escape or hide something, and names.
-QUOTES = ["'", '"', "`", "''", "\\", "\\'", "$", "$$", "$a$", "x'", "X'", "b'"]
+QUOTES = ["'", '"', "`", "''", "\\", "\\'", "$", "$$", "$a$", "$1", "x'", "X'", "b'"]
 WIDE = [
     "\u2018",
     "\u2019",
@@ -28,7 +28,7 @@ WIDE = [
     "ä",
 ]
 COMMENTS = ["/*", "*/", "--", "//", "\n", "#", "# ", "#!", "/", "*", "-"]
-WORDS = ["file", "url", "(", ")", " ", "1", "0x", "1e", ".", ";", "{"]
+WORDS = ["file", "url", "(", ")", " ", "1", "0x", "1e", "1.", "p+", ".", ";", "{", "\\G", "\r"]
 PIECES = QUOTES + WIDE + COMMENTS + WORDS
 STRINGS = {"StringLiteral", "HereDoc"}
 

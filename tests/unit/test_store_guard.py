@@ -119,7 +119,6 @@ REFUSED = [
     "GRANT READ ON FILE TO default",
     "file('/etc/passwd')",
     "?? what is in /etc/passwd",
-    "\\d",
 ]
 
 ALLOWED = [

@@ -66,6 +66,19 @@ def test_what_is_never_closed_is_refused(sql: str) -> None:
         list(tokenize(sql.encode()))
 
 
+@pytest.mark.parametrize(
+    "sql", ["1e--", "0x$$", "1.5e-'x'", "0x1p+x", "t.1e--\n", "1 \\Gx'\\' --'", "a\0b"]
+)
+def test_what_may_be_split_in_two_ways_is_refused(sql: str) -> None:
+    with pytest.raises(BadRequest):
+        list(tokenize(sql.encode()))
+
+
+@pytest.mark.parametrize("sql", ["1e-5", "1.5E+3", "0x1F - 1", "t.1", "1name", "2 -- x", "10-3"])
+def test_numbers_pass(sql: str) -> None:
+    assert list(tokenize(sql.encode()))
+
+
 def test_ends_are_byte_offsets() -> None:
     sql = "ä 'ö' ü"
     assert [token.end for token in tokenize(sql.encode())][-1] == len(sql.encode())

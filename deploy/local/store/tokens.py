@@ -64,6 +64,9 @@ _TOKEN = re.compile(
     rb"|\xe2\x80\x98(?P<wide_string>.*?)\xe2\x80\x99"
     rb"|\xe2\x80\x9c(?P<wide_quoted>.*?)\xe2\x80\x9d"
     rb"|(?P<heredoc>(?P<tag>\$\w*\$).*?(?P=tag))"
+    # Refused: whether `1e--` begins a comment, and `0x$$` a heredoc, depends on what stands before
+    # them, and in `\Gx'` the string begins at x.
+    rb"|(?P<odd>[0-9][\w.]*[eEpP][+-](?![0-9])|[0-9]\w*\$|\\|\0)"
     rb"|(?P<number>[0-9]+)(?![A-Za-z_])"
     rb"|(?P<word>[0-9]\w*|(?:[A-Za-z_]|\$\w)[\w$]*)"
     rb"|(?P<unclosed>['\"`]|\xe2\x80[\x98\x9c])"
@@ -87,7 +90,8 @@ def tokenize(sql: bytes) -> Iterator[Token]:
     """Yield the tokens of `sql`, lazily: an INSERT's data need never be looked at.
 
     Raises:
-        BadRequest: a NUL byte, or a quote or a comment that is never closed.
+        BadRequest: what no statement needs and readers may split differently, or a quote or a
+            comment that is never closed.
     """
     position = 0
     while match := _TOKEN.match(sql, position):
@@ -110,9 +114,9 @@ def tokenize(sql: bytes) -> Iterator[Token]:
                 token = Token(Kind.STRING, _text(content), position)
             case "wide_quoted":
                 token = Token(Kind.QUOTED, _text(content), position)
+            case "odd":
+                raise BadRequest(ErrorCode.SYNTAX_ERROR, f"unexpected {_text(content)!r}")
             case _:
-                if content == b"\0":
-                    raise BadRequest(ErrorCode.SYNTAX_ERROR, "a NUL byte in the statement")
                 token = Token(Kind(kind), _text(content), position)
         yield token
 
