@@ -116,8 +116,8 @@ def test_labels_are_bounded() -> None:
         "Code: 376. DB::Exception: Cannot parse uuid ann@example.org: Cannot parse UUID",
         "Code: 27. DB::Exception: Cannot parse input: expected '\"' before: 'ann@example.org'",
         (
-            "Received ClickHouse exception, code: 395, server response: Code: 395. DB::Exception: a "
-            "field has the wrong type: while executing 'FUNCTION throwIf(ann@example.org)'"
+            "Received ClickHouse exception, code: 395, server response: Code: 395. DB::Exception: "
+            "a field has the wrong type: while executing 'FUNCTION throwIf(ann@example.org)'"
         ),
     ],
 )
