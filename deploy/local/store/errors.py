@@ -1,11 +1,11 @@
 """Errors of the embedded store, by ClickHouse's own codes.
 
 AuditbusError
-└── StoreError                     answered to the client with its ClickHouse code
-    ├── EngineError                the engine's own: code and message as it gave them
-    ├── Refused                    the store does not allow this
-    ├── BadRequest                 not a request that ClickHouse's HTTP interface knows
-    └── Busy            retriable  no free handle in time, or the store is stopping
+├── StoreError                     answered to the client with its ClickHouse code
+│   ├── EngineError                the engine's own: code and message as it gave them
+│   ├── Refused                    the store does not allow this
+│   ├── BadRequest                 not a request that ClickHouse's HTTP interface knows
+│   └── Busy            retriable  no turn became free in time
 └── StoreInUse                     another process owns the directory
 """
 
@@ -65,7 +65,7 @@ class BadRequest(StoreError):
 
 
 class Busy(StoreError):
-    """No free handle in time, or the store is stopping: the same request may succeed later."""
+    """No turn became free in time: the same request may succeed later."""
 
     retriable: ClassVar[bool] = True
 
