@@ -44,6 +44,7 @@ CREATE TABLE IF NOT EXISTS audit.events
     on_hold Bool DEFAULT false,
     version UInt64 CODEC(ZSTD(1)) COMMENT 'falls as received_at rises',
     search_text String ALIAS concatWithSeparator(' ', action, description, account_name, actor_id, actor_name, actor_email, targets, ip_text, location, device, error_code, error_message),
+    INDEX received_at_minmax received_at TYPE minmax GRANULARITY 1,
     INDEX id_bloom id TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX search_words concatWithSeparator(' ', action, description, account_name, actor_id, actor_name, actor_email, targets, ip_text, location, device, error_code, error_message) TYPE text(tokenizer = 'splitByNonAlpha', preprocessor = lowerUTF8(concatWithSeparator(' ', action, description, account_name, actor_id, actor_name, actor_email, targets, ip_text, location, device, error_code, error_message)))
 )

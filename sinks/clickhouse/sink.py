@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from auditbus.runtime import metrics
 from auditbus.runtime.settings import SinkSettings
+from auditbus.runtime.topic_watch import TopicWatch
 from auditbus.sinks.clickhouse.batch import Batch
 from auditbus.sinks.clickhouse.consumer import GROUP, TopicConsumer
 from auditbus.sinks.clickhouse.delivery import SINK, Delivery
-from auditbus.sinks.clickhouse.topic_watch import TopicWatch
 from auditbus.sinks.clickhouse.worker import Worker
 
 __all__ = ["Sink"]

@@ -15,8 +15,8 @@ from auditbus.runtime.errors import OffsetLost, TopicMisconfigured
 from auditbus.runtime.kafka import new_admin
 from auditbus.runtime.settings import Settings
 from auditbus.runtime.topic_admin import create_topics, describe_topics, specs_for
+from auditbus.runtime.topic_watch import TopicWatch
 from auditbus.sinks.clickhouse import role
-from auditbus.sinks.clickhouse.topic_watch import TopicWatch
 from auditbus.sinks.clickhouse.writer import Writer
 from tests.backends.parts import ClickHouse, Kafka
 from tests.oracle import ALL_WELL, dead_letters, ids_of, ids_seen, judge
