@@ -88,7 +88,7 @@ class ClickHouseSettings(_Section):
     password: SecretStr | None = None
     """Password; in local mode the token of DIR/endpoints.json."""
     dictionary_user: str = Field("default", min_length=1)
-    """Passwordless server user, allowed from the server itself only, that reads the dictionaries."""
+    """Passwordless server user, allowed from the server only, that reads the dictionaries."""
     connect_timeout_s: float = Field(5.0, gt=0)
     """Seconds to wait for a connection."""
     request_timeout_s: float = Field(60.0, gt=0)
