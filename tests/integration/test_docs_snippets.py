@@ -1,0 +1,62 @@
+"""The snippets of the pages do what the pages say, on the real broker and the real engine."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
+
+from auditbus.schemas.ids import uuid7
+from auditbus.sinks.clickhouse.writer import Writer
+from tests.backends.parts import ClickHouse, Kafka
+from tests.documents import ROOT, Block, blocks, table_names
+from tests.pipeline import environment_of, read_topic, settings_with_topics
+from tests.store import days_ago, encode, enriched_event, migrated_client
+
+_KAFKA = "127.0.0.1:9092"
+_EVENT_OF_SQL = {
+    "action": "Login",
+    "outcome": "failure",
+    "context": {"ip": "81.2.69.160"},
+    "metadata": {"plan": "team"},
+}
+
+
+def _snippets(page: str, kind: str) -> list[Block]:
+    return [block for block in blocks(kind) if block.name.startswith(page)]
+
+
+def test_python_publishes(fresh_kafka: Kafka) -> None:
+    settings = settings_with_topics(environment_of(fresh_kafka.bootstrap_servers, ""))
+    for page in ("README", "service-developers"):
+        namespace: dict[str, Any] = {}  # a page's later snippets build on its earlier ones
+        for block in _snippets(page, "python"):
+            exec(block.text.replace(_KAFKA, fresh_kafka.bootstrap_servers), namespace)
+            namespace["audit"].close(timeout_s=1)
+    messages = read_topic(settings, "audit.events", until=lambda found: len(found) >= 3)
+    events = [json.loads(message.value() or b"") for message in messages]
+    assert sorted(event["action"] for event in events) == [
+        "Login",
+        "RetentionPolicyDeleted",
+        "StorageDeleted",
+    ]
+    assert all(message.key() == b"acme" for message in messages)
+    assert all(message.timestamp()[0] == TIMESTAMP_LOG_APPEND_TIME for message in messages)
+
+
+def test_sql_finds_what_it_says(fresh_clickhouse: ClickHouse) -> None:
+    with migrated_client(fresh_clickhouse) as client:
+        # Two queries look at now and before: an event of this very moment may lie after it.
+        event = enriched_event("acme", occurred_at=days_ago(0.01), **_EVENT_OF_SQL)
+        other = enriched_event("other", id=uuid7(), context={"ip": "9.9.9.9"}, metadata={})
+        Writer(client).insert([encode(event), encode(other)], token="docs")
+        snippets = _snippets("analysts", "sql")
+        assert len(snippets) == 4
+        for block in snippets:
+            found = client.query(block.text).result_rows
+            assert len(found) == 1, block.name
+        described = client.query("DESCRIBE audit.log").result_rows
+        columns = [row[0] for row in described]
+        assert table_names("docs/analysts.md", "Column") == columns
+        assert "audit.log" in (ROOT / "docs/analysts.md").read_text()
