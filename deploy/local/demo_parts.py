@@ -1,6 +1,7 @@
 """The demo's children: traffic into Kafka, and a webhook receiver for the forwarder to push to."""
 
 import base64
+import json
 import secrets
 import sys
 import tomllib
@@ -52,7 +53,7 @@ def with_demo_destination(data: DataDirectory, environment: Mapping[str, str]) -
     if "demo" not in tomllib.loads(text).get("forwarder", {}).get("destinations", {}):
         text += _DESTINATION.format(
             url=f"http://{LOOPBACK}:{data.port(_RECEIVER_PORT)}/events",
-            secret_file=_secret_file(data),
+            secret_file=json.dumps(str(_secret_file(data))),  # a TOML string, any path
         )
     combined = data.path / "demo.toml"
     write_atomically(combined, text.encode())
@@ -63,7 +64,7 @@ _DESTINATION = """
 [forwarder.destinations.demo]
 type = "webhook"
 url = "{url}"
-secret_file = "{secret_file}"
+secret_file = {secret_file}
 allow_private_targets = true  # it is this machine
 """
 

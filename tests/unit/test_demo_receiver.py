@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 from standardwebhooks import Webhook
 
-from auditbus.deploy.local.demo.receiver import Counter, ReceiverServer, main
+from auditbus.deploy.local.demo.receiver import Counter, Counts, ReceiverServer, _progress, main
 from auditbus.schemas.ids import uuid7
 
 SECRET = "whsec_" + b64encode(b"a secret of the test" * 2).decode()
@@ -145,3 +145,11 @@ def test_the_process_says_where_it_listens_and_stops_on_sigterm(tmp_path: Path) 
             assert process.wait(timeout=10) == 0
         finally:
             process.kill()
+
+
+def test_progress_says_what_reached_the_webhook() -> None:
+    line = _progress(Counts(distinct=1520, repeats=2, refused=0), "http://127.0.0.1:1")
+    assert line == (
+        "1,520 events pushed here by the forwarder, 2 repeated, 0 requests refused; "
+        "see http://127.0.0.1:1/count"
+    )

@@ -26,6 +26,7 @@ from auditbus.runtime.shutdown import stop_on_signals
 
 _LOOPBACK = "127.0.0.1"
 _MAX_BODY_BYTES = 64 * 1024 * 1024
+_REPORT_EVERY_S = 30.0
 
 
 @dataclass(slots=True)
@@ -172,10 +173,20 @@ def main(arguments: list[str] | None = None) -> int:
         thread.start()
         sys.stdout.write(json.dumps({"url": server.url}) + "\n")
         sys.stdout.flush()
-        stop.wait()
+        while not stop.wait(_REPORT_EVERY_S):
+            sys.stdout.write(_progress(counter.counts(), server.url) + "\n")
+            sys.stdout.flush()
         server.shutdown()
         thread.join()
     return 0
+
+
+def _progress(counts: Counts, url: str) -> str:
+    """Return the line by which a first run shows that events reach a webhook."""
+    return (
+        f"{counts.distinct:,} events pushed here by the forwarder, {counts.repeats:,} repeated, "
+        f"{counts.refused:,} requests refused; see {url}/count"
+    )
 
 
 def _fail(exit_code: int, reason: str) -> int:
