@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from auditbus.runtime import metrics
 from auditbus.runtime.dead_letters import DeadLetter, Header, Origin
-from auditbus.runtime.errors import TopicMisconfigured
 from auditbus.runtime.logging import get_logger
 from auditbus.schemas.errors import InvalidEvent
 from auditbus.streams.enrichment.splice import Enricher
@@ -15,9 +16,11 @@ __all__ = ["STAGE", "Router"]
 
 STAGE = "stream"
 TOO_LARGE_ENRICHED = "too_large_enriched"
+UNTRUSTED_TIMESTAMP = "untrusted_timestamp"
 _LOG_APPEND_TIME = 1
-# What a record's batch adds to its bytes on the broker, generously.
+# What a record's batch adds to its bytes on the broker, generously; and what a header adds.
 _RECORD_OVERHEAD_BYTES = 1024
+_HEADER_OVERHEAD_BYTES = 8
 
 _log = get_logger(__name__)
 
@@ -36,19 +39,25 @@ class Router:
         """`max_enriched_bytes` is the enriched topic's max.message.bytes."""
         self._enrich = enricher.enrich
         self._publisher = publisher
-        self._max_value_bytes = max_enriched_bytes - _RECORD_OVERHEAD_BYTES
+        self._max_record_bytes = max_enriched_bytes - _RECORD_OVERHEAD_BYTES
         self._require_log_append_time = require_log_append_time
 
     def route(self, records: Records) -> None:
         """Enrich and publish the records of one fetch of one partition, in order.
 
-        Blocks the caller for about 10 µs a record. Raises DeliveryFailed, or TopicMisconfigured
-        when the topic's timestamps are no longer the broker's.
+        Blocks the caller for about 10 µs a record. Raises DeliveryFailed.
         """
-        self._check_timestamps(records)
         enrich, publish = self._enrich, self._publisher.publish
+        check_timestamp = self._require_log_append_time
         for record in records:
             topic, partition, offset = record.topic, record.partition, record.offset
+            if check_timestamp and record.timestamp_type != _LOG_APPEND_TIME:
+                # Written while the topic was not as the worker found it: received_at would be the
+                # client's choice. A replay gives it the broker's time.
+                self._refuse(
+                    record, UNTRUSTED_TIMESTAMP, "its timestamp is the client's; replay it"
+                )
+                continue
             try:
                 key, value, is_signal = enrich(
                     record.value, topic, partition, offset, record.timestamp
@@ -56,11 +65,14 @@ class Router:
             except InvalidEvent as error:
                 self._refuse(record, error.code, str(error))
                 continue
-            if len(value) > self._max_value_bytes:
+            size = len(key) + len(value)
+            if record.headers:
+                size += _headers_bytes(record.headers)
+            if size > self._max_record_bytes:
                 self._refuse(
                     record,
                     TOO_LARGE_ENRICHED,
-                    f"{len(value):,} bytes enriched; the topic takes {self._max_value_bytes:,}: "
+                    f"{size:,} bytes enriched; the topic takes {self._max_record_bytes:,}: "
                     "raise its max.message.bytes and replay",
                 )
                 continue
@@ -68,13 +80,6 @@ class Router:
         self._publisher.serve_reports()
         first = records[0]
         metrics.CONSUMED_EVENTS.labels(first.topic, first.partition).inc(len(records))
-
-    def _check_timestamps(self, records: Records) -> None:
-        if self._require_log_append_time and records[-1].timestamp_type != _LOG_APPEND_TIME:
-            raise TopicMisconfigured(
-                f"{records[-1].topic}: message.timestamp.type is no longer LogAppendTime: clients "
-                "could choose when their events expire"
-            )
 
     def _refuse(self, record: Record, code: str, reason: str) -> None:
         letter = dead_letter_of(record, code, reason)
@@ -85,6 +90,12 @@ class Router:
             partition=letter.origin.partition,
             offset=letter.origin.offset,
         )
+
+
+def _headers_bytes(headers: Sequence[tuple[str, bytes | None]]) -> int:
+    return sum(
+        len(name.encode()) + len(value or b"") + _HEADER_OVERHEAD_BYTES for name, value in headers
+    )
 
 
 def dead_letter_of(record: Record, code: str, reason: str) -> DeadLetter:
