@@ -12,6 +12,7 @@ What is overridden, and why; tests/contract/test_faust_contract.py holds Faust t
 - `Consumer._new_offset` commits from `BatchWindow`, not from lists with every single offset.
 - `Consumer.ack` counts only what the agent has settled. Faust also acknowledges messages that a
   stream *skips* during a rebalance (faust-streaming#216); those must be read again instead.
+- `MemoryRecords` of aiokafka's fetcher also reads what is not UTF-8 in header names.
 - A gap between the committed offset and the first record that retention has deleted stops the
   worker: events are missing, and a person must know.
 """
@@ -27,6 +28,7 @@ from weakref import WeakKeyDictionary
 
 import faust
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer import fetcher as aiokafka_fetcher
 from aiokafka.errors import IllegalStateError
 from faust.events import Event
 from faust.transport import drivers
@@ -36,6 +38,7 @@ from faust.types import TP, AppT, Message
 from auditbus.runtime import metrics
 from auditbus.runtime.errors import OffsetLost
 from auditbus.runtime.logging import get_logger
+from auditbus.streams.lenient_records import LenientRecords
 from auditbus.streams.records import Records
 from auditbus.streams.window import BatchWindow, DeliveredBatch
 
@@ -106,6 +109,8 @@ class BatchConsumer(driver.Consumer):
         """Count it, and let Faust settle what is in hand."""
         metrics.REBALANCES.labels("revoked").inc()
         await super().on_partitions_revoked(revoked)
+        for tp in revoked:  # its next owner reports it
+            metrics.CONSUMER_LAG.remove(self.app.conf.id, tp.topic, tp.partition)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Forget what was delivered before: it will come again from the committed offset."""
@@ -155,14 +160,22 @@ class BatchConsumer(driver.Consumer):
             return
         generation = self.app.consumer_generation_id
         fetched = await self._getmany(active_partitions=active, timeout=_FETCH_TIMEOUT_S)
+        if self.flow_active:
+            self._report_lag(active)
+
+        def is_current() -> bool:
+            return self.flow_active and self.app.consumer_generation_id == generation
+
         for tp, records in fetched.items():
-            if self.flow_active and self.app.consumer_generation_id == generation:
-                await self._deliver(tp, records)
-            else:
+            first = records[0].offset
+            follows = is_current() and await self._is_continuous(tp, first)
+            if not is_current():
                 # A rebalance began meanwhile. aiokafka has moved on past these records, maybe
                 # after Faust's own seek to the committed offset: unless told, it would not
                 # fetch them again.
-                await self._rewind(tp, records[0].offset)
+                await self._rewind(tp, first)
+            elif follows:
+                await self._deliver(tp, records)
 
     async def _deliver(self, tp: TP, records: Records) -> None:
         self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
@@ -170,8 +183,6 @@ class BatchConsumer(driver.Consumer):
             for record in records:
                 await self._hand_over(self._to_message(tp, record))
                 self._read_offset[tp] = record.offset
-            return
-        if not await self._is_continuous(tp, records[0].offset):
             return
         last = records[-1]
         message = self._to_message(tp, last)
@@ -191,10 +202,13 @@ class BatchConsumer(driver.Consumer):
         Offsets may skip what a transaction or compaction left, but a skip is believed only when
         the same fetch shows it twice: no fault in the handling of a rebalance can lose events.
         """
+        if tp.topic not in self._batch_topics:
+            return True
         expected = self._next_offset.get(tp)
         if expected is None:  # nothing committed yet: reading begins at the topic's beginning
             expected = self._next_offset[tp] = await self._earliest(tp)
         if first == expected:
+            self._skips.pop(tp, None)  # it was none
             return True
         if first < expected:
             # The topic was made anew, or the broker lost its tail: offsets start again.
@@ -216,6 +230,17 @@ class BatchConsumer(driver.Consumer):
         await self._rewind(tp, expected)
         return False
 
+    def _report_lag(self, partitions: set[TP]) -> None:
+        gap = 0
+        for tp in partitions:
+            end, position = self.highwater(tp), self._next_offset.get(tp)
+            if end is None or position is None:  # nothing fetched yet
+                continue
+            lag = metrics.CONSUMER_LAG.labels(self.app.conf.id, tp.topic, tp.partition)
+            lag.set(max(end - position, 0))
+            gap += position - (self._committed_offset[tp] or position)
+        metrics.UNCOMMITTED_OFFSET_GAP.labels(self.app.conf.id).set(gap)
+
     async def _earliest(self, tp: TP) -> int:
         return (await self.earliest_offsets(tp)).get(tp, 0)
 
@@ -230,6 +255,8 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that owns the aiokafka consumer, with two settings Faust does not expose."""
 
     logger = logging.getLogger("faust.transport")
+    # Without a broker aiokafka's stop fails and the thread ends unsaid: mode waits 60 s for it.
+    shutdown_timeout = 5.0
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer[Any, Any]:
         consumer = super()._create_worker_consumer(transport)
@@ -245,4 +272,5 @@ class BatchTransport(driver.Transport):
     Consumer = BatchConsumer
 
 
+aiokafka_fetcher.MemoryRecords = LenientRecords  # the class that it calls
 drivers.TRANSPORTS.aliases[SCHEME] = f"{__name__}:{BatchTransport.__name__}"

@@ -152,3 +152,59 @@ def test_settled_and_dropped_batches_are_freed(consumer: BatchConsumer) -> None:
     gc.collect()
     assert len(consumer._delivered) == 0
     assert not consumer.unacked
+
+
+@pytest.fixture
+def reading(consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
+    """Make `consumer` read from 10 on; what it seeks and hands over is kept."""
+    seen: dict[str, list[Any]] = {"seeks": [], "handed": []}
+
+    async def earliest_offsets(*_: TP) -> dict[TP, int]:
+        return {RAW: 0}
+
+    async def seek_wait(partitions: dict[TP, int]) -> None:
+        seen["seeks"].append(partitions[RAW])
+
+    async def hand_over(message: Any) -> None:
+        seen["handed"].append(message)
+
+    for replaced in (earliest_offsets, seek_wait):
+        monkeypatch.setattr(consumer, replaced.__name__, replaced)
+    monkeypatch.setattr(consumer, "_hand_over", hand_over)
+    monkeypatch.setattr(consumer, "highwater", lambda _: 20)
+    consumer._active_partitions = {RAW}
+    consumer._next_offset[RAW] = 10
+    return seen
+
+
+def run(coroutine: Any) -> Any:
+    return asyncio.get_event_loop().run_until_complete(coroutine)
+
+
+def test_a_skip_that_turned_out_to_be_none_is_not_believed_later(
+    consumer: BatchConsumer, reading: dict[str, list[Any]]
+) -> None:
+    assert not run(consumer._is_continuous(RAW, 15))
+    assert run(consumer._is_continuous(RAW, 10)), "the second look shows what was missing"
+    assert not run(consumer._is_continuous(RAW, 15)), "a fault shown once, long ago, counted"
+    assert reading["seeks"] == [10, 10]
+
+
+def test_a_rebalance_while_a_gap_is_looked_into_discards_what_was_fetched_before(
+    consumer: BatchConsumer, reading: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def getmany(**_: Any) -> dict[TP, list[Record]]:
+        return {RAW: [Record(15)]}
+
+    async def earliest_offsets_during_a_rebalance(*_: TP) -> dict[TP, int]:
+        consumer.app.consumer_generation_id += 1
+        return {RAW: 0}
+
+    monkeypatch.setattr(consumer, "_getmany", getmany)
+    monkeypatch.setattr(consumer, "earliest_offsets", earliest_offsets_during_a_rebalance)
+    consumer._skips[RAW] = (10, 15)
+
+    run(consumer._drain_once())
+
+    assert not reading["handed"], "records of the old generation are committed in the new one"
+    assert reading["seeks"] == [15]
