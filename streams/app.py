@@ -13,6 +13,7 @@ from auditbus.runtime.errors import TopicMisconfigured
 from auditbus.runtime.kafka import new_admin, new_producer
 from auditbus.runtime.settings import KafkaSettings, Settings
 from auditbus.runtime.topic_admin import check_timestamp_type, describe_topics
+from auditbus.runtime.topic_watch import TopicWatch
 from auditbus.schemas.catalogue import Catalogue
 from auditbus.streams.agent import EnrichmentAgent
 from auditbus.streams.enrichment import DeviceLookup, LocationLookup, default_city_path
@@ -29,6 +30,7 @@ _KAFKAS_MAX_MESSAGE_BYTES = 1_048_588
 # Batches in the agent's queue; the records of each are already in memory.
 _QUEUED_BATCHES = 8
 _POLL_RECORDS = 5_000
+_CHECK_TOPIC_S = 1.0
 # librdkafka gives up on a record after this; the worker then ends and its successor reads again.
 _PUBLISH_TIMEOUT_MS = 60_000
 
@@ -40,9 +42,10 @@ class StreamApp(faust.App):
     logger = logging.getLogger("faust.app")  # what Faust says of it is not the stream's own word
 
 
-def build_app(settings: Settings) -> StreamApp:
+def build_app(settings: Settings, watch: TopicWatch) -> StreamApp:
     """Return the app, checked against the cluster and ready to be run by a Faust worker.
 
+    It ends when `watch` finds the raw topic gone or another one: Faust would wait, idle.
     Blocks until the brokers have described the topics. Raises KafkaUnreachable,
     TopicMisconfigured, SettingsError, CatalogueError, MissingExtra.
     """
@@ -80,7 +83,15 @@ def build_app(settings: Settings) -> StreamApp:
         """Take over a replaced database file; blocks for its copy, so in a thread."""
         await asyncio.to_thread(locations.maybe_reload)
 
+    async def check_topic() -> None:
+        """End the worker, so that its successor says what is missing or reads the new topic."""
+        try:
+            watch.check()
+        except TopicMisconfigured as error:
+            await app.crash(error)
+
     app.agent(raw, name="enrich")(enrich)
+    app.timer(_CHECK_TOPIC_S)(check_topic)
     app.timer(settings.stream.geoip_reload_s)(reload_location_databases)
     return app
 
@@ -130,6 +141,7 @@ def _faust_app(settings: Settings) -> StreamApp:
         topic_disable_leader=True,
         reply_create_topic=False,
         web_enabled=stream.web_port is not None,
+        web_bind=stream.health_host,  # Faust's own default is every interface
         web_host=stream.health_host,
         web_port=stream.web_port or 6066,
     )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
+from functools import partial
 
 import faust
 
 from auditbus.runtime.health import HealthServer
+from auditbus.runtime.kafka import new_admin
 from auditbus.runtime.logging import get_logger
 from auditbus.runtime.settings import Settings
+from auditbus.runtime.topic_watch import TopicWatch, topic_id_of
 from auditbus.streams.app import StreamApp, build_app
 
 __all__ = ["run"]
@@ -23,7 +25,13 @@ def run(settings: Settings) -> None:
     Raises what `build_app` raises, and the error that made the worker give up.
     """
     _quiet_libraries(settings.log.level)
-    app = build_app(settings)
+    topic = settings.kafka.topics.events
+    read_id = partial(topic_id_of, new_admin(settings.kafka), topic)
+    with TopicWatch(read_id, topic) as watch:
+        _run(build_app(settings, watch), settings)
+
+
+def _run(app: StreamApp, settings: Settings) -> None:
     worker = faust.Worker(
         app,
         loglevel=logging.getLevelName(settings.log.level.upper()),
@@ -33,17 +41,25 @@ def run(settings: Settings) -> None:
         daemon=True,
         workdir=None,
     )
+    worker.spinner = None  # it writes terminal codes, wherever the log goes
     stream = settings.stream
     with HealthServer(stream.health_host, stream.health_port, ready=lambda: _not_ready(app)):
         _log.info("stream_starting", group=app.conf.id, topics=sorted(app.batch_topics))
-        with suppress(SystemExit):  # how Faust ends; the reason is looked at below
+        try:
             worker.execute_from_commandline()
-    if app.crash_reason is not None:
-        raise app.crash_reason
+        except SystemExit as end:  # how Faust ends, in any case
+            if app.crash_reason is not None:
+                raise app.crash_reason from None
+            if end.code:
+                raise
 
 
 def _quiet_libraries(level: str) -> None:
-    """Keep Faust's own account of starting and stopping for debugging."""
+    """Keep Faust's own account of starting and stopping for debugging.
+
+    Never aiokafka's: it writes down requests and answers, the SASL password and events in them.
+    """
+    logging.getLogger("aiokafka").setLevel(logging.INFO)
     if level != "debug":
         for name in ("faust", "mode", "aiokafka"):
             logging.getLogger(name).setLevel(logging.WARNING)

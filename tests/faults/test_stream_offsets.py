@@ -55,17 +55,23 @@ def test_events_that_retention_deleted_unread_stop_the_worker_with_a_clear_error
     assert "50 events unread" in log
 
 
-def test_a_topic_made_anew_is_read_from_its_start(
+def test_a_topic_made_anew_ends_the_worker_and_is_read_from_its_start(
     kafka: Kafka, unique_prefix: str, tmp_path: Path
 ) -> None:
     environment = environment_of(
         kafka.bootstrap_servers, unique_prefix, AUDITBUS_KAFKA_PARTITIONS="1"
     )
     settings = settings_with_topics(environment)
-    work_through(environment, settings, tmp_path, 100)
+    worker = start_stream(environment, tmp_path, "before")
+    publish_events(settings, 100)
+    CommittedOffsets(settings).wait_for(100)
+
     make_anew(settings, settings.kafka.topics.events)
     ids = set(publish_events(settings, 20))
 
+    assert worker.wait(30), "the worker waits, idle, for a topic that is there"
+    assert worker.exit_code != 0
+    assert "made anew" in (tmp_path / "before.log").read_text()
     worker = start_stream(environment, tmp_path, "after")
     enriched = read_topic(
         settings, settings.kafka.topics.enriched, until=lambda m: len(m) == 120, deadline_s=30

@@ -23,6 +23,7 @@ from tests.pipeline import (
     publish_raw,
     read_topic,
     settings_with_topics,
+    wait_until,
 )
 from tests.roles import start_role
 
@@ -161,6 +162,10 @@ def test_health_and_metrics_are_served(kafka: Kafka, unique_prefix: str, tmp_pat
     assert page("/healthz") == "ok\n"
     assert page("/readyz") == "ok\n"
     assert "audit_consumed_events_total" in page("/metrics")
+    events = settings.kafka.topics.events
+    lag = f'audit_consumer_lag{{group="{unique_prefix}stream",partition="0",topic="{events}"}} 0.0'
+    wait_until(lambda: lag in page("/metrics"), deadline_s=10, what="the lag is known and none")
     child.terminate()
     assert child.wait(10)
     assert child.exit_code == 0
+    assert "\x1b" not in (tmp_path / "stream.log").read_text(), "terminal codes in a log"
