@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import cast
 
-from confluent_kafka import Consumer, KafkaError, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
+from auditbus.runtime.errors import SettingsError
 from auditbus.runtime.logging import get_logger
 from auditbus.runtime.settings import KafkaSettings
 
@@ -53,6 +55,16 @@ def client_config(kafka: KafkaSettings) -> dict[str, Option]:
     return config
 
 
+@contextmanager
+def _refusing_settings() -> Iterator[None]:
+    """Raise SettingsError where librdkafka can't work with the settings, as with no CA file."""
+    try:
+        yield
+    except KafkaException as error:
+        raise SettingsError(f"AUDITBUS_KAFKA_*: {error.args[0].str()}") from error
+
+
+@_refusing_settings()
 def new_producer(kafka: KafkaSettings, overrides: Mapping[str, Option] | None = None) -> Producer:
     """Return an idempotent producer: acks from all replicas, order kept, no duplicates by retry."""
     return Producer(
@@ -72,6 +84,7 @@ def new_producer(kafka: KafkaSettings, overrides: Mapping[str, Option] | None = 
     )
 
 
+@_refusing_settings()
 def new_consumer(
     kafka: KafkaSettings, group: str, overrides: Mapping[str, Option] | None = None
 ) -> Consumer:
@@ -97,6 +110,7 @@ def new_consumer(
     )
 
 
+@_refusing_settings()
 def new_admin(kafka: KafkaSettings) -> AdminClient:
     """Return an admin client."""
     return AdminClient(cast("dict[str, str | int | float | bool]", client_config(kafka)))
