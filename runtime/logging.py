@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["configure_logging", "get_logger"]
 
+# They warn of each failed request, which their callers retry, count and report themselves.
+_CHATTY = ("clickhouse_connect", "urllib3")
+
 
 def configure_logging(role: str, settings: LogSettings) -> None:
     """Set up this process's logs; called once at an entry point.
@@ -57,6 +60,9 @@ def configure_logging(role: str, settings: LogSettings) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    if level > logging.DEBUG:
+        for name in _CHATTY:
+            logging.getLogger(name).setLevel(logging.ERROR)
     structlog.contextvars.bind_contextvars(role=role)
 
 

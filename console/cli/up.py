@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -51,6 +52,9 @@ def up(data: Path | None, demo_rate: int | None, kafka: str | None, clickhouse: 
     any kind of end, the next one goes on where this one stopped.
     """
     with requires_extra("local"):
+        for package in ("aiohttp", "chdb"):  # the store's own, which runs as a child
+            if find_spec(package) is None:
+                raise ModuleNotFoundError(name=package)
         from auditbus.deploy.local.endpoints import Endpoints
         from auditbus.deploy.local.up import UpOptions, run_pipeline
 

@@ -56,12 +56,23 @@ def new_client(settings: ClickHouseSettings) -> Client:
                 "ClickHouse refuses the login; check AUDITBUS_CLICKHOUSE_USERNAME and "
                 "AUDITBUS_CLICKHOUSE_PASSWORD"
             ) from error
-        raise _unreachable(settings, describe(error)) from error
+        raise _unreachable(settings, error) from error
     except (ClickHouseError, OSError) as error:
-        raise _unreachable(settings, str(error)) from error
+        raise _unreachable(settings, error) from error
 
 
-def _unreachable(settings: ClickHouseSettings, detail: str) -> ClickHouseUnreachable:
+def _unreachable(settings: ClickHouseSettings, error: Exception) -> ClickHouseUnreachable:
     return ClickHouseUnreachable(
-        f"ClickHouse at {settings.url} does not answer: {detail}; check AUDITBUS_CLICKHOUSE_URL"
+        f"ClickHouse at {settings.url} does not answer: {_cause(error)}; "
+        "check AUDITBUS_CLICKHOUSE_URL"
     )
+
+
+def _cause(error: BaseException) -> str:
+    """Return what the system said, such as "Connection refused", from under the clients' words."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.strerror:
+            return inner.strerror
+        inner = inner.__cause__ or inner.__context__
+    return describe(error) if isinstance(error, Error) else str(error)
