@@ -53,12 +53,11 @@ def specs_for(kafka: KafkaSettings) -> tuple[TopicSpec, ...]:
 
 def describe_topics(admin: AdminClient, names: Sequence[str]) -> dict[str, TopicState]:
     """Return the topics that exist, by name. Raises KafkaUnreachable."""
-    existing = _existing(admin)
-    wanted = [name for name in names if name in existing]
-    if not wanted:
+    existing = _existing(admin, names)
+    if not existing:
         return {}
-    configs = _configs(admin, wanted)
-    return {name: TopicState(name, *existing[name], configs[name]) for name in wanted}
+    configs = _configs(admin, list(existing))
+    return {name: TopicState(name, *found, configs[name]) for name, found in existing.items()}
 
 
 def create_topics(admin: AdminClient, specs: Iterable[TopicSpec]) -> list[str]:
@@ -128,11 +127,13 @@ def check_timestamp_type(admin: AdminClient, kafka: KafkaSettings) -> None:
         )
 
 
-def _existing(admin: AdminClient) -> dict[str, tuple[str, int, int]]:
+def _existing(admin: AdminClient, wanted: Sequence[str]) -> dict[str, tuple[str, int, int]]:
     try:
-        names = list(admin.list_topics(timeout=_TIMEOUT_S).topics)
+        listed = admin.list_topics(timeout=_TIMEOUT_S).topics
     except KafkaException as error:
         raise _unreachable(error) from error
+    # Only these: a cluster may hold thousands of others.
+    names = [name for name in wanted if name in listed]
     if not names:
         return {}
     from confluent_kafka import TopicCollection
