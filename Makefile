@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DATA ?= .auditbus
 DEMO ?= 20
+# The tests mostly wait for brokers and processes: three at a time keep two cores busy.
+TEST_PROCESSES ?= 3
 
 .PHONY: install up test check lint bench clean
 .DEFAULT_GOAL := help
@@ -32,7 +34,7 @@ check: install ## lint, format, types, layers
 	$(BIN)/lint-imports
 
 test: install check ## everything CI runs: checks, then unit, contract, integration and fault tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 bench: install ## all benchmarks; results are written to bench/results/
 	$(BIN)/python -m bench
