@@ -85,7 +85,7 @@ BAD: dict[str, tuple[Any, RejectCode, str | None, bool]] = {
     },
     **{
         f"{name} is reserved": (with_fields(**{name: None}), RejectCode.RESERVED_NAME, name, True)
-        for name in RESERVED_FIELDS
+        for name in sorted(RESERVED_FIELDS)
     },
     "version 2": (
         with_fields(schema_version=2),
