@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, cast
 
 from faust.events import Event
@@ -19,7 +20,7 @@ from auditbus.streams.transport import settle
 __all__ = ["EnrichmentAgent"]
 
 _FLUSH_TIMEOUT_S = 90.0
-_SETTLE_DELAY_S = 0.05
+_STALLED_S = 0.05
 
 _log = get_logger(__name__)
 
@@ -27,9 +28,8 @@ _log = get_logger(__name__)
 class EnrichmentAgent:
     """Publishes batches and acknowledges each only after the brokers have.
 
-    A batch waits for the acknowledgement together with others: until `flush_events` are out or
-    the queue is empty. A timer settles what is left over when a rebalance empties the queue in
-    between, or the rebalance would wait for it in vain.
+    Waiting for the acknowledgement goes on beside the next batches, and begins as soon as none is
+    queued; only when `flush_events` are out do the next ones wait for it.
     """
 
     def __init__(
@@ -48,13 +48,14 @@ class EnrichmentAgent:
         self._unsettled: list[Event] = []
         self._unsettled_events = 0
         self._last_batch_at = 0.0
+        self._queue_is_empty = asyncio.Event()
         self._settling = asyncio.Lock()
         # Its own thread: flush blocks, and the event loop must go on answering.
         self._flusher = ThreadPoolExecutor(1, thread_name_prefix="flush")
 
     async def run(self, stream: Any) -> None:
         """Handle batches until the worker stops; the body of the Faust agent."""
-        timer = asyncio.create_task(self._settle_left_over())
+        settler = asyncio.create_task(self._settle_beside())
         try:
             async for event in stream.noack().events():
                 await self._handle(event, stream.channel.queue.empty)
@@ -64,16 +65,19 @@ class EnrichmentAgent:
             await self._on_failure(error)
             raise
         finally:
-            timer.cancel()
+            settler.cancel()
 
     async def _handle(self, event: Event, is_queue_empty: Callable[[], bool]) -> None:
         records = cast("Records", event.value)
-        self._router.route(records)
+        message = event.message
+        self._router.route(message.topic, message.partition, records)
         self._last_batch_at = time.monotonic()
         self._unsettled.append(event)
         self._unsettled_events += len(records)
-        if self._unsettled_events >= self._flush_events or is_queue_empty():
+        if self._unsettled_events >= self._flush_events:
             await self._settle()
+        elif is_queue_empty():
+            self._queue_is_empty.set()
 
     async def _settle(self) -> None:
         async with self._settling:
@@ -82,17 +86,20 @@ class EnrichmentAgent:
             if not events:
                 return
             loop = asyncio.get_running_loop()
+            # Waits for what is published meanwhile as well; `_handle` bounds how much that is.
             await loop.run_in_executor(self._flusher, self._publisher.flush, _FLUSH_TIMEOUT_S)
             for event in events:
                 settle(event)
 
-    async def _settle_left_over(self) -> None:
-        while True:
-            await asyncio.sleep(_SETTLE_DELAY_S)
-            stalled = time.monotonic() - self._last_batch_at > _SETTLE_DELAY_S
-            if stalled and self._unsettled and not self._settling.locked():
-                try:
+    async def _settle_beside(self) -> None:
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._queue_is_empty.wait(), _STALLED_S)
+                stalled = time.monotonic() - self._last_batch_at > _STALLED_S
+                # Stalled: a rebalance has emptied the queue, and waits for what is in hand.
+                if self._queue_is_empty.is_set() or stalled:
+                    self._queue_is_empty.clear()
                     await self._settle()
-                except Exception as error:  # noqa: BLE001  # the worker ends, whatever it was
-                    await self._on_failure(error)
-                    return
+        except Exception as error:  # noqa: BLE001  # the worker ends, whatever it was
+            await self._on_failure(error)

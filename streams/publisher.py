@@ -65,7 +65,11 @@ class Publisher:
         while True:
             try:
                 self._producer.produce(
-                    topic, value, key, headers=list(headers) or None, on_delivery=self._on_delivery
+                    topic,
+                    value,
+                    key,
+                    headers=list(headers) if headers else None,
+                    on_delivery=self._on_delivery,
                 )
             except BufferError:
                 self._producer.poll(0.1)

@@ -1,4 +1,4 @@
-"""What the stream needs of a consumed record: aiokafka's ConsumerRecord has it."""
+"""What the stream needs of a consumed record: what aiokafka's parser yields has it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,6 @@ __all__ = ["Record", "Records"]
 class Record(Protocol):
     """One record. `timestamp` is in ms since 1970; `timestamp_type` 1 means the broker's."""
 
-    @property
-    def topic(self) -> str: ...  # noqa: D102
-    @property
-    def partition(self) -> int: ...  # noqa: D102
     @property
     def offset(self) -> int: ...  # noqa: D102
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from auditbus.runtime import metrics
-from auditbus.runtime.dead_letters import DeadLetter, Header, Origin
+from auditbus.runtime.dead_letters import DeadLetter, Origin
 from auditbus.runtime.logging import get_logger
 from auditbus.schemas.errors import InvalidEvent
 from auditbus.streams.enrichment.splice import Enricher
@@ -42,34 +42,37 @@ class Router:
         self._max_record_bytes = max_enriched_bytes - _RECORD_OVERHEAD_BYTES
         self._require_log_append_time = require_log_append_time
 
-    def route(self, records: Records) -> None:
+    def route(self, topic: str, partition: int, records: Records) -> None:
         """Enrich and publish the records of one fetch of one partition, in order.
 
         Blocks the caller for about 10 µs a record. Raises DeliveryFailed.
         """
         enrich, publish = self._enrich, self._publisher.publish
         check_timestamp = self._require_log_append_time
+
+        def refuse(record: Record, code: str, reason: str) -> None:
+            origin = Origin(topic, partition, record.offset, record.timestamp)
+            self._publisher.dead_letter(dead_letter_of(record, origin, code, reason))
+            _log.info("event_refused", code=str(code), partition=partition, offset=record.offset)
+
         for record in records:
-            topic, partition, offset = record.topic, record.partition, record.offset
             if check_timestamp and record.timestamp_type != _LOG_APPEND_TIME:
                 # Written while the topic was not as the worker found it: received_at would be the
                 # client's choice. A replay gives it the broker's time.
-                self._refuse(
-                    record, UNTRUSTED_TIMESTAMP, "its timestamp is the client's; replay it"
-                )
+                refuse(record, UNTRUSTED_TIMESTAMP, "its timestamp is the client's; replay it")
                 continue
             try:
                 key, value, is_signal = enrich(
-                    record.value, topic, partition, offset, record.timestamp
+                    record.value, topic, partition, record.offset, record.timestamp
                 )
             except InvalidEvent as error:
-                self._refuse(record, error.code, str(error))
+                refuse(record, error.code, str(error))
                 continue
             size = len(key) + len(value)
             if record.headers:
                 size += _headers_bytes(record.headers)
             if size > self._max_record_bytes:
-                self._refuse(
+                refuse(
                     record,
                     TOO_LARGE_ENRICHED,
                     f"{size:,} bytes enriched; the topic takes {self._max_record_bytes:,}: "
@@ -78,18 +81,7 @@ class Router:
                 continue
             publish(key, value, record.headers, is_signal=is_signal)
         self._publisher.serve_reports()
-        first = records[0]
-        metrics.CONSUMED_EVENTS.labels(first.topic, first.partition).inc(len(records))
-
-    def _refuse(self, record: Record, code: str, reason: str) -> None:
-        letter = dead_letter_of(record, code, reason)
-        self._publisher.dead_letter(letter)
-        _log.info(
-            "event_refused",
-            code=str(code),
-            partition=letter.origin.partition,
-            offset=letter.origin.offset,
-        )
+        metrics.CONSUMED_EVENTS.labels(topic, partition).inc(len(records))
 
 
 def _headers_bytes(headers: Sequence[tuple[str, bytes | None]]) -> int:
@@ -98,15 +90,14 @@ def _headers_bytes(headers: Sequence[tuple[str, bytes | None]]) -> int:
     )
 
 
-def dead_letter_of(record: Record, code: str, reason: str) -> DeadLetter:
-    """Return the dead letter of one aiokafka record, its bytes unchanged."""
-    headers: tuple[Header, ...] = tuple(record.headers)
+def dead_letter_of(record: Record, origin: Origin, code: str, reason: str) -> DeadLetter:
+    """Return the dead letter of one record, its bytes unchanged."""
     return DeadLetter(
         value=record.value,
         key=record.key,
-        headers=headers,
+        headers=tuple(record.headers),
         code=str(code),
         reason=reason,
         stage=STAGE,
-        origin=Origin(record.topic, record.partition, record.offset, record.timestamp),
+        origin=origin,
     )

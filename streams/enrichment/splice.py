@@ -57,6 +57,7 @@ class Enricher:
         self._actions = {name: _action_part(action) for name, action in catalogue.items()}
         self._signals = frozenset(name for name, action in catalogue.items() if action.signal)
         self._other = _action_part(catalogue.describe(""))
+        self._last_received_at = (-1, b"")
         self._misses_location = metrics.ENRICHMENT_MISSES.labels("location")
         self._misses_device = metrics.ENRICHMENT_MISSES.labels("device")
 
@@ -79,7 +80,7 @@ class Enricher:
         enriched = b"".join(
             (
                 raw[:-1] if raw[-1] == _CLOSING_BRACE else raw.rstrip(_WHITESPACE)[:-1],
-                b',"received_at":"%b"' % format_epoch_ms(timestamp_ms).encode(),
+                self._received_at(timestamp_ms),
                 self._actions.get(event.action, self._other),
                 location,
                 b',"device":',
@@ -89,6 +90,14 @@ class Enricher:
             )
         )
         return Enriched(key, enriched, event.action in self._signals)
+
+    def _received_at(self, timestamp_ms: int) -> bytes:
+        # The broker gives all records of a producer's batch one timestamp.
+        last_ms, part = self._last_received_at
+        if timestamp_ms != last_ms:
+            part = b',"received_at":"%b"' % format_epoch_ms(timestamp_ms).encode()
+            self._last_received_at = (timestamp_ms, part)
+        return part
 
     def _lookup(self, context: Context | None) -> tuple[bytes, bytes]:
         location = device = EMPTY_FRAGMENT

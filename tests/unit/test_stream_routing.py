@@ -13,8 +13,6 @@ from auditbus.streams.routing import Router
 class Record:
     offset: int
     timestamp_type: int = 1
-    topic: str = "audit.events"
-    partition: int = 0
     timestamp: int = 1_700_000_000_000
     key: bytes | None = None
     value: bytes | None = b"{}"
@@ -53,7 +51,7 @@ def route(*records: Record, require_log_append_time: bool = True) -> Published:
         max_enriched_bytes=1_000_000,
         require_log_append_time=require_log_append_time,
     )
-    router.route(records)
+    router.route("audit.events", 0, records)
     return published
 
 
