@@ -29,6 +29,7 @@ from auditbus.console.dead_letters.reading import (
     kafka_failure,
     read_letters,
 )
+from auditbus.runtime.consumer_groups import group_progress
 from auditbus.runtime.errors import DeliveryFailed
 from auditbus.runtime.kafka import new_admin, new_producer
 from auditbus.runtime.settings import KafkaSettings
@@ -144,17 +145,9 @@ class Replay:
         Read once: what this replay itself publishes must not count as replayed before.
         """
         if code not in self._positions:
-            group = self._group(code)
-            asked = ConsumerGroupTopicPartitions(group)
-            try:
-                answer = self._admin.list_consumer_group_offsets(
-                    [asked], request_timeout=_REQUEST_S
-                )
-                found = answer[group].result().topic_partitions or []
-            except KafkaException as error:
-                raise kafka_failure(error) from error
+            progress = group_progress(self._kafka, _group(code), self._topic)
             self._positions[code] = {
-                place.partition: place.offset for place in found if place.topic == self._topic
+                part.partition: part.committed for part in progress if part.committed is not None
             }
         return self._positions[code]
 
@@ -165,7 +158,7 @@ class Replay:
             if stored.offset >= self._position(code).get(stored.partition, 0):
                 moved.setdefault(code, {})[stored.partition] = stored.offset + 1
         for code, places in moved.items():
-            group = self._group(code)
+            group = self._kafka.group(_group(code))
             offsets = [
                 TopicPartition(self._topic, partition, offset)
                 for partition, offset in places.items()
@@ -178,8 +171,9 @@ class Replay:
             except KafkaException as error:
                 raise kafka_failure(error) from error
 
-    def _group(self, code: str) -> str:
-        return self._kafka.group(f"dead-letters.replay.{_NOT_IN_A_GROUP_NAME.sub('_', code)}")
+
+def _group(code: str) -> str:
+    return f"dead-letters.replay.{_NOT_IN_A_GROUP_NAME.sub('_', code)}"
 
 
 class _Publisher:

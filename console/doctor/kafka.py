@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from confluent_kafka import (
-    ConsumerGroupState,
-    ConsumerGroupTopicPartitions,
-    KafkaException,
-    TopicPartition,
-)
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported, but not declared so
-    AdminClient,
-    OffsetSpec,
-)
+from confluent_kafka import ConsumerGroupState, KafkaException
+from confluent_kafka.admin import AdminClient
 
 from auditbus.console.doctor.finding import Finding, Level
+from auditbus.runtime.consumer_groups import GroupProgress, group_progress
 from auditbus.runtime.errors import AuditbusError
 from auditbus.runtime.kafka import new_admin
 from auditbus.runtime.settings import KafkaSettings
@@ -93,14 +86,15 @@ def _groups(admin: AdminClient, kafka: KafkaSettings) -> Iterator[Finding]:
                 Level.WARN, f"consumer group {group}", "has never read", f"start: auditbus {role}"
             )
         else:
-            yield _group(admin, group, role)
+            yield _group(admin, kafka, name, role)
 
 
-def _group(admin: AdminClient, group: str, role: str) -> Finding:
+def _group(admin: AdminClient, kafka: KafkaSettings, name: str, role: str) -> Finding:
+    group = kafka.group(name)
     subject = f"consumer group {group}"
     described = admin.describe_consumer_groups([group], request_timeout=_TIMEOUT_S)
     state = described[group].result()
-    lag = _lag(admin, group)
+    lag = _lag(kafka, name, role)
     found = f"{len(state.members)} member(s), {lag:,} behind"
     if state.state == ConsumerGroupState.EMPTY or not state.members:
         return Finding(Level.WARN, subject, found, f"nobody reads; start: auditbus {role}")
@@ -109,16 +103,14 @@ def _group(admin: AdminClient, group: str, role: str) -> Finding:
     return Finding(Level.OK, subject, found)
 
 
-def _lag(admin: AdminClient, group: str) -> int:
-    asked = ConsumerGroupTopicPartitions(group)
-    answer = admin.list_consumer_group_offsets([asked], request_timeout=_TIMEOUT_S)
-    committed: Sequence[TopicPartition] = answer[group].result().topic_partitions or []
-    newest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the client's own gap
-    ends = admin.list_offsets(
-        {TopicPartition(place.topic, place.partition): newest for place in committed},
-        request_timeout=_TIMEOUT_S,
-    )
-    end_of = {(place.topic, place.partition): end.result().offset for place, end in ends.items()}
-    return sum(
-        max(0, end_of[place.topic, place.partition] - max(0, place.offset)) for place in committed
-    )
+def _lag(kafka: KafkaSettings, name: str, role: str) -> int:
+    """Count what `name` has not handled; a destination reads the raw topic or the enriched one."""
+    events, enriched = kafka.topics.events, kafka.topics.enriched
+    topics = {"stream": [events], "sink": [enriched]}.get(role, [events, enriched])
+    parts = [part for topic in topics for part in _read_by(kafka, name, topic)]
+    return sum(part.lag for part in parts)
+
+
+def _read_by(kafka: KafkaSettings, name: str, topic: str) -> list[GroupProgress]:
+    progress = group_progress(kafka, name, topic, timeout_s=_TIMEOUT_S)
+    return progress if any(part.committed is not None for part in progress) else []

@@ -5,10 +5,13 @@ import time
 from pathlib import Path
 
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
+from auditbus.runtime.consumer_groups import group_progress
 from auditbus.runtime.dead_letters import DeadLetter, DeadLetterWriter, Origin
-from auditbus.runtime.kafka import new_admin, new_producer
-from auditbus.runtime.settings import Settings, load_settings
+from auditbus.runtime.kafka import new_admin, new_consumer, new_producer
+from auditbus.runtime.settings import KafkaSettings, Settings, load_settings
 from auditbus.runtime.topic_admin import describe_topics
 from auditbus.schemas import validate
 from tests.backends.parts import ClickHouse, Kafka
@@ -271,11 +274,60 @@ def test_doctor_finds_all_well_and_what_is_not(
 def test_doctor_counts_what_a_stopped_consumer_has_not_read(
     settings: Settings, environment: dict[str, str]
 ) -> None:
-    auditbus("emit", environment=environment, stdin=json.dumps(event()) + "\n")
+    kafka = settings.kafka
+    lines = b"".join(json.dumps(event(number)).encode() + b"\n" for number in range(30))
+    assert auditbus("emit", environment=environment, stdin=lines).exit_code == 0
+    _stop_after(kafka, "stream", kafka.topics.events, 20)
+    _stop_after(kafka, "forwarder.soc", kafka.topics.events, 12)  # one that reads the raw topic
+    result = auditbus("doctor", "--format", "json", environment=environment)
+    found = {line["subject"]: line for line in map(json.loads, result.stdout.splitlines())}
+    for group, role, behind in (("stream", "stream", 10), ("forwarder.soc", "forwarder", 18)):
+        line = found[f"consumer group {kafka.group(group)}"]
+        assert (line["level"], line["found"]) == ("warn", f"0 member(s), {behind} behind")
+        assert line["change"] == f"nobody reads; start: auditbus {role}"
+
+
+def _stop_after(kafka: KafkaSettings, group: str, topic: str, count: int) -> None:
+    """Leave the committed offsets of a consumer that had read `count` records and was stopped."""
+    places = []
+    for part in group_progress(kafka, group, topic):
+        handled = min(count, part.end)
+        count -= handled
+        places.append(TopicPartition(topic, part.partition, handled))
+    assert count == 0
+    consumer = new_consumer(kafka, group)
+    consumer.commit(offsets=places, asynchronous=False)
+    consumer.close()
+
+
+def test_a_replays_memory_is_no_consumer_that_lags(
+    settings: Settings, environment: dict[str, str]
+) -> None:
     _bury(settings, ("x", b"1", None))
     assert auditbus("dead-letters", "replay", "--yes", environment=environment).exit_code == 0
     result = auditbus("doctor", "--format", "json", environment=environment)
-    assert "Traceback" not in result.stderr
     subjects = [json.loads(line)["subject"] for line in result.stdout.splitlines()]
-    # A replay's memory is no consumer that lags.
     assert not [subject for subject in subjects if "dead-letters.replay" in subject]
+
+
+def test_doctor_refuses_timestamps_that_clients_choose(
+    settings: Settings, environment: dict[str, str]
+) -> None:
+    admin, topic = new_admin(settings.kafka), settings.kafka.topics.events
+    change = ConfigResource(
+        ConfigResource.Type.TOPIC,
+        topic,
+        incremental_configs=[
+            ConfigEntry(
+                "message.timestamp.type",
+                "CreateTime",
+                incremental_operation=AlterConfigOpType.SET,
+            )
+        ],
+    )
+    admin.incremental_alter_configs([change])[change].result(10)
+    result = auditbus("doctor", "--format", "json", environment=environment)
+    found = {line["subject"]: line for line in map(json.loads, result.stdout.splitlines())}
+    assert found[f"topic {topic}"]["level"] == "fail"
+    assert "LogAppendTime" in found[f"topic {topic}"]["change"]
+    assert result.exit_code != 0
