@@ -10,6 +10,7 @@ from clickhouse_connect.driver.client import Client
 
 from auditbus.runtime.errors import StoreRefused
 from auditbus.runtime.settings import Settings
+from auditbus.sinks.clickhouse import writer
 from auditbus.sinks.clickhouse.migrations import load_migrations
 from auditbus.sinks.clickhouse.writer import Writer
 from tests.backends.parts import ClickHouse, Kafka
@@ -83,6 +84,57 @@ def test_too_many_parts(
         wait_committed(settings, 200)
         assert sink.failure is None
     assert judge(ids, ids_seen(client, f"{unique_prefix}a")) == ALL_WELL
+    assert dead_letters(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "name"),
+    [
+        ("min_free_disk_bytes_to_perform_insert", 10**18, "not_enough_space"),
+        ("table_readonly", 1, "code_774"),  # TABLE_IS_PERMANENTLY_READ_ONLY: not for the sink
+    ],
+)
+def test_a_table_that_takes_nothing_for_a_while(
+    settings: Settings,
+    client: Client,
+    retries: Retries,
+    unique_prefix: str,
+    setting: str,
+    value: int,
+    name: str,
+) -> None:
+    """Fault 12: the disk is full, or the table is read-only."""
+    client.command(f"ALTER TABLE audit.events MODIFY SETTING {setting} = {value}")
+    with running_sink(settings) as sink:
+        ids = publish_enriched(settings, 100, f"{unique_prefix}a")
+        retries.wait()
+        assert set(retries.failures) == {name}
+        assert committed(settings) == {}
+        client.command(f"ALTER TABLE audit.events RESET SETTING {setting}")
+        wait_committed(settings, 100)
+        assert sink.failure is None
+    assert judge(ids, ids_seen(client, unique_prefix)) == ALL_WELL
+    assert dead_letters(settings) == []
+
+
+def test_an_insert_over_the_memory_limit_is_tried_again(
+    settings: Settings,
+    client: Client,
+    retries: Retries,
+    unique_prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fault 12: memory is short for a while."""
+    monkeypatch.setitem(writer._SETTINGS, "max_memory_usage", 1_000)
+    with running_sink(settings) as sink:
+        ids = publish_enriched(settings, 100, f"{unique_prefix}a")
+        retries.wait()
+        assert set(retries.failures) == {"memory_limit_exceeded"}
+        assert committed(settings) == {}
+        monkeypatch.delitem(writer._SETTINGS, "max_memory_usage")
+        wait_committed(settings, 100)
+        assert sink.failure is None
+    assert judge(ids, ids_seen(client, unique_prefix)) == ALL_WELL
     assert dead_letters(settings) == []
 
 
