@@ -112,12 +112,20 @@ def test_the_addresses_are_those_the_servers_listen_on() -> None:
         assert settings.security_protocol == protocols["INTERNAL"]
     assert advertised["HOST"] == Settings().kafka.bootstrap_servers
     assert f"{advertised['HOST']}:{listening['HOST']}" in _SERVICES["kafka"]["ports"]
+    controller = kafka["KAFKA_CONTROLLER_LISTENER_NAMES"]
+    voter = f"{kafka['KAFKA_NODE_ID']}@kafka:{listening[controller]}"
+    assert kafka["KAFKA_CONTROLLER_QUORUM_VOTERS"] == voter
+    assert kafka["KAFKA_INTER_BROKER_LISTENER_NAME"] in advertised
+    _, check = _SERVICES["kafka"]["healthcheck"]["test"]
+    assert f"--bootstrap-server {advertised['INTERNAL']} " in check
     assert kafka["KAFKA_LOG_DIRS"] == _SERVICES["kafka"]["volumes"][0].split(":")[1]
 
     for service in ("migrate", "sink"):
         url = urlsplit(_settings(service).clickhouse.url)
         assert url.hostname in _SERVICES
         assert f"127.0.0.1:{url.port}:{url.port}" in _SERVICES["clickhouse"]["ports"]
+        check = _SERVICES["clickhouse"]["healthcheck"]["test"]
+        assert check[-1] == f"http://127.0.0.1:{url.port}/ping"
 
 
 @pytest.mark.parametrize("role", _ROLES)
@@ -150,6 +158,17 @@ def test_nothing_starts_before_what_it_needs() -> None:
     for service in ("topics", "migrate"):
         assert _SERVICES[service]["restart"] == "no"
     assert all(spec["init"] for spec in _SERVICES.values())
+
+
+def test_the_commands_of_its_comments_are_right_usage() -> None:
+    service, line = re.findall(
+        r"^#\s+docker compose exec (\w+) auditbus (.+)$", _TEXT, re.MULTILINE
+    )[0]
+    assert {"AUDITBUS_CLICKHOUSE_URL", "AUDITBUS_CLICKHOUSE_PASSWORD"} <= set(_environment(service))
+    name, *arguments = line.split()
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    command.make_context(name, arguments)
 
 
 def test_every_mounted_file_and_named_volume_exists() -> None:
