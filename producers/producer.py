@@ -21,7 +21,7 @@ from auditbus.producers.fields import EventFields
 from auditbus.runtime.errors import DeliveryFailed, ProducerClosed, QueueFull, SettingsError
 from auditbus.schemas.catalogue import Catalogue
 from auditbus.schemas.errors import InvalidEvent, RejectCode
-from auditbus.schemas.event import SCHEMA_VERSION
+from auditbus.schemas.event import MAX_EVENT_BYTES, SCHEMA_VERSION
 from auditbus.schemas.ids import uuid7
 from auditbus.schemas.timestamps import format_epoch_ms
 from auditbus.schemas.topics import TopicNames
@@ -219,6 +219,8 @@ class AuditProducer:
             if description is not None:
                 fields["description"] = description
         raw = encode(fields)
+        if len(raw) > MAX_EVENT_BYTES:
+            raise _too_large(fields, raw)
         valid = validate(raw)
         account = valid.account.id if valid.account else self._operator_account
         return raw, account.encode(), valid.id
@@ -249,6 +251,17 @@ class AuditProducer:
                 may_retry=bool(waiting),
                 count=failed + waiting,
             )
+
+
+def _too_large(fields: dict[str, Any], raw: bytes) -> InvalidEvent:
+    """Name the largest field: it is the one to cut."""
+    sizes = {name: len(encode({name: value})) for name, value in fields.items()}
+    largest = max(sizes, key=lambda name: sizes[name])
+    reason = (
+        f"the event has {len(raw):,} bytes, {sizes[largest]:,} of them here; "
+        f"the limit is {MAX_EVENT_BYTES:,}"
+    )
+    return InvalidEvent(RejectCode.TOO_LARGE, largest, reason)
 
 
 def _utc_text(moment: datetime) -> str:

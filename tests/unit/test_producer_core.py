@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
+from functools import reduce
 from typing import Any
 
 import orjson
@@ -31,6 +32,7 @@ from auditbus.schemas import Account, Actor, Target, is_uuid7, parse_rfc3339
 # Port 9 (discard) of loopback: nobody listens, every connection is refused at once.
 NOBODY = "127.0.0.1:9"
 USER: dict[str, Any] = {"type": "user", "id": "u-1"}
+DEEP: list[Any] = reduce(lambda inner, _: [inner], range(300), [])
 
 
 @pytest.fixture
@@ -160,7 +162,9 @@ def test_the_operators_account_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> 
             RejectCode.INVALID_VALUE,
             "metadata",
         ),
-        ({"action": "Login", "x": "y" * 262_144}, RejectCode.TOO_LARGE, None),
+        ({"action": "Login", "x": "y" * 262_144, "description": "z"}, RejectCode.TOO_LARGE, "x"),
+        ({"action": "Login", "metadata": {"x": "\ud800"}}, RejectCode.NOT_UTF8, "metadata.x"),
+        ({"action": "Login", "metadata": {"x": DEEP}}, RejectCode.TOO_DEEP, "metadata"),
     ],
 )
 def test_what_breaks_the_schema_is_refused_and_nothing_is_sent(
