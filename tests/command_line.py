@@ -16,8 +16,13 @@ def auditbus(
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
+        # pytest-xdist sets COLUMNS; a pipe, which this stands for, has no width.
         return CliRunner().invoke(
-            main, arguments, env=environment, input=stdin, catch_exceptions=False
+            main,
+            arguments,
+            env={"COLUMNS": None, **(environment or {})},
+            input=stdin,
+            catch_exceptions=False,
         )
     finally:
         # A command sets up the logs of its process, on a standard error that is gone by now.
