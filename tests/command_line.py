@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 
+import structlog
 from click.testing import CliRunner, Result
 
 from auditbus.console.cli import main
@@ -14,7 +15,7 @@ def auditbus(
 ) -> Result:
     """Return what the command printed, apart as `stdout` and `stderr`, and its exit code."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, configured = root.handlers[:], root.level, structlog.get_config()
     try:
         # pytest-xdist sets COLUMNS; a pipe, which this stands for, has no width.
         return CliRunner().invoke(
@@ -27,6 +28,8 @@ def auditbus(
     finally:
         # A command sets up the logs of its process, on a standard error that is gone by now.
         root.handlers[:], root.level = handlers, level
+        structlog.configure(**configured)
+        structlog.contextvars.clear_contextvars()
 
 
 def store_environment(store: ClickHouse) -> dict[str, str]:
