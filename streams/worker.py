@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from functools import partial
 
@@ -42,6 +43,7 @@ def _run(app: StreamApp, settings: Settings) -> None:
         workdir=None,
     )
     worker.spinner = None  # it writes terminal codes, wherever the log goes
+    _collect_garbage_rarely()
     stream = settings.stream
     with HealthServer(stream.health_host, stream.health_port, ready=lambda: _not_ready(app)):
         _log.info("stream_starting", group=app.conf.id, topics=sorted(app.batch_topics))
@@ -52,6 +54,17 @@ def _run(app: StreamApp, settings: Settings) -> None:
                 raise app.crash_reason from None
             if end.code:
                 raise
+
+
+def _collect_garbage_rarely() -> None:
+    """Keep the collector of cycles off the hot path: it took an eighth of the worker's time.
+
+    Every fetch brings thousands of records, which made it look through all that is alive; but
+    records and events form no cycles and are freed without it.
+    """
+    gc.collect()
+    gc.freeze()  # modules, rules, caches: here to stay, never looked through again
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _quiet_libraries(level: str) -> None:
