@@ -19,15 +19,24 @@ _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
 _MAX_DEPTH = 254  # orjson's own limit
 
 
-def encode(fields: dict[str, Any]) -> bytes:
-    """Return `fields` as JSON in UTF-8.
+def encode(fields: dict[str, Any]) -> tuple[bytes, bool]:
+    """Return `fields` as JSON in UTF-8, and whether they hold no structure of `auditbus.schemas`.
 
     Takes, at any depth, what orjson takes (datetime, date, UUID, Enum and dataclasses among them)
     and the structures of `auditbus.schemas`. Raises InvalidEvent, naming the field, for anything
     else: another type, a key that is no string, NaN or infinity, a whole number past 64 bits.
     """
+    has_structs = False
+
+    def encode_struct(value: object) -> object:
+        nonlocal has_structs
+        if isinstance(value, msgspec.Struct):
+            has_structs = True
+            return msgspec.to_builtins(value)
+        raise TypeError(type(value).__name__)
+
     try:
-        raw = orjson.dumps(fields, _encode_struct)
+        raw = orjson.dumps(fields, encode_struct)
     except (orjson.JSONEncodeError, RecursionError) as error:
         raise _fault(fields) or InvalidEvent(
             RejectCode.WRONG_TYPE, None, f"JSON cannot hold it: {error}"
@@ -36,13 +45,7 @@ def encode(fields: dict[str, Any]) -> bytes:
     # search through the bytes spares them the walk.
     if b"null" in raw and (fault := _fault(fields)) is not None:
         raise fault
-    return raw
-
-
-def _encode_struct(value: object) -> object:
-    if isinstance(value, msgspec.Struct):
-        return msgspec.to_builtins(value)
-    raise TypeError(type(value).__name__)
+    return raw, not has_structs
 
 
 def _fault(fields: dict[str, Any]) -> InvalidEvent | None:

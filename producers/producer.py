@@ -8,6 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -21,11 +22,11 @@ from auditbus.producers.fields import EventFields
 from auditbus.runtime.errors import DeliveryFailed, ProducerClosed, QueueFull, SettingsError
 from auditbus.schemas.catalogue import Catalogue
 from auditbus.schemas.errors import InvalidEvent, RejectCode
-from auditbus.schemas.event import MAX_EVENT_BYTES, SCHEMA_VERSION
+from auditbus.schemas.event import MAX_EVENT_BYTES, SCHEMA_VERSION, AuditEvent
 from auditbus.schemas.ids import uuid7
 from auditbus.schemas.timestamps import format_epoch_ms
 from auditbus.schemas.topics import TopicNames
-from auditbus.schemas.validation import validate
+from auditbus.schemas.validation import validate, validate_fields
 
 __all__ = ["AuditProducer"]
 
@@ -218,10 +219,10 @@ class AuditProducer:
             description = self._descriptions.get(action) if isinstance(action, str) else None
             if description is not None:
                 fields["description"] = description
-        raw = encode(fields)
+        raw, is_plain = encode(fields)
         if len(raw) > MAX_EVENT_BYTES:
             raise _too_large(fields, raw)
-        valid = validate(raw)
+        valid = _validated(fields, raw, is_plain=is_plain)
         account = valid.account.id if valid.account else self._operator_account
         return raw, account.encode(), valid.id
 
@@ -255,13 +256,25 @@ class AuditProducer:
 
 def _too_large(fields: dict[str, Any], raw: bytes) -> InvalidEvent:
     """Name the largest field: it is the one to cut."""
-    sizes = {name: len(encode({name: value})) for name, value in fields.items()}
+    sizes = {name: len(encode({name: value})[0]) for name, value in fields.items()}
     largest = max(sizes, key=lambda name: sizes[name])
     reason = (
         f"the event has {len(raw):,} bytes, {sizes[largest]:,} of them here; "
         f"the limit is {MAX_EVENT_BYTES:,}"
     )
     return InvalidEvent(RejectCode.TOO_LARGE, largest, reason)
+
+
+def _validated(fields: dict[str, Any], raw: bytes, *, is_plain: bool) -> AuditEvent:
+    """Judge the event without parsing again what was encoded a moment ago, where that will do.
+
+    A datetime or an Enum looks wrong there and is right as JSON; a structure the other way round:
+    only the bytes tell.
+    """
+    if is_plain:
+        with suppress(InvalidEvent):
+            return validate_fields(fields, len(raw))
+    return validate(raw)
 
 
 def _utc_text(moment: datetime) -> str:

@@ -31,7 +31,7 @@ from auditbus.schemas.event import (
 from auditbus.schemas.ids import is_uuid7
 from auditbus.schemas.timestamps import parse_rfc3339
 
-__all__ = ["parse_object", "validate"]
+__all__ = ["parse_object", "validate", "validate_fields"]
 
 _is_action = re.compile(ACTION_PATTERN).fullmatch
 _MAX_DISTANCE_MS = 365.25 * MAX_YEARS_FROM_BROKER_TIME * 24 * 60 * 60 * 1000
@@ -49,7 +49,17 @@ def validate(raw: bytes | None, *, broker_time_ms: int | None = None) -> AuditEv
 
     Raises InvalidEvent, with a code and the field to blame. Never raises anything else.
     """
-    fields = parse_object(raw)
+    return validate_fields(parse_object(raw), len(raw or b""), broker_time_ms=broker_time_ms)
+
+
+def validate_fields(
+    fields: dict[str, Any], size_bytes: int, *, broker_time_ms: int | None = None
+) -> AuditEvent:
+    """Judge an event that has been parsed: the second half of `validate`.
+
+    `fields` is what JSON gives: a structure or a type of Python's own in it is not looked into.
+    `size_bytes` is its length as JSON. Raises InvalidEvent.
+    """
     version = fields.get("schema_version")
     if type(version) is int and version != SCHEMA_VERSION:
         # Before anything else is judged: another version may well have other rules.
@@ -67,7 +77,7 @@ def validate(raw: bytes | None, *, broker_time_ms: int | None = None) -> AuditEv
         raise _from_msgspec(str(error)) from None
     _check_values(event, broker_time_ms)
     if event.metadata:
-        _check_metadata(event.metadata, raw or b"")
+        _check_metadata(event.metadata, size_bytes)
     return event
 
 
@@ -156,7 +166,7 @@ def _check_values(event: AuditEvent, broker_time_ms: int | None) -> None:
             )
 
 
-def _check_metadata(metadata: dict[str, Any], raw: bytes) -> None:
+def _check_metadata(metadata: dict[str, Any], size_bytes: int) -> None:
     if len(metadata) > MAX_METADATA_KEYS:
         _refuse(
             RejectCode.INVALID_VALUE,
@@ -171,7 +181,7 @@ def _check_metadata(metadata: dict[str, Any], raw: bytes) -> None:
             f"the key has {len(long_key)} characters; the limit is {MAX_METADATA_KEY_CHARACTERS}",
         )
     # Encoding metadata again only matters where the event is large enough to break the limit.
-    if len(raw) > MAX_METADATA_BYTES and len(orjson.dumps(metadata)) > MAX_METADATA_BYTES:
+    if size_bytes > MAX_METADATA_BYTES and len(orjson.dumps(metadata)) > MAX_METADATA_BYTES:
         _refuse(RejectCode.INVALID_VALUE, "metadata", f"the limit is {MAX_METADATA_BYTES:,} bytes")
 
 

@@ -375,3 +375,10 @@ def test_what_services_import() -> None:
         "SettingsError",
     }
     assert all(hasattr(producers, name) for name in producers.__all__)
+
+
+def test_a_structure_with_a_wrong_type_inside_is_refused_though_it_looks_right(producer) -> None:
+    """msgspec takes an instance of the very structure for valid, whatever it holds."""
+    with pytest.raises(InvalidEvent) as refused:
+        producer.emit(action="Login", account=Account(id=7))  # type: ignore[arg-type]
+    assert refused.value.field == "account.id"
