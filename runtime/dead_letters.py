@@ -1,8 +1,7 @@
 """Dead letters: records that could not be processed, kept whole with the reason.
 
-A dead letter carries the original value and key byte for byte and the original headers; what the
-pipeline has to say stands in headers whose names begin with `audit.`. One that is dead-lettered
-again carries the newest reason only.
+A dead letter carries the original value, key and headers unchanged; behind them, beginning with
+`audit.code`, stand the headers in which the pipeline says what happened.
 """
 
 from __future__ import annotations
@@ -64,19 +63,15 @@ class DeadLetter:
             "origin.timestamp_ms": str(self.origin.timestamp_ms),
             **dict(self.extra),
         }
-        original = [header for header in self.headers if not header[0].startswith(_PREFIX)]
-        return [*original, *((_PREFIX + name, text.encode()) for name, text in own.items())]
+        return [*self.headers, *((_PREFIX + name, text.encode()) for name, text in own.items())]
 
     @classmethod
     def from_message(cls, message: Message) -> DeadLetter:
         """Read a dead letter back; what another program left out reads as `unknown` or -1."""
         found = message.headers() or []
         all_headers: Sequence[Header] = list(found.items()) if isinstance(found, dict) else found
-        own = {
-            name.removeprefix(_PREFIX): _text(value)
-            for name, value in all_headers
-            if name.startswith(_PREFIX)
-        }
+        begin = _begin_of_own(all_headers)
+        own = {name.removeprefix(_PREFIX): _text(value) for name, value in all_headers[begin:]}
         origin = Origin(
             own.pop("origin.topic", "unknown"),
             _number(own.pop("origin.partition", "")),
@@ -86,7 +81,7 @@ class DeadLetter:
         return cls(
             value=message.value(),
             key=message.key(),
-            headers=tuple(h for h in all_headers if not h[0].startswith(_PREFIX)),
+            headers=tuple(all_headers[:begin]),
             code=own.pop("code", "unknown"),
             reason=own.pop("reason", "unknown"),
             stage=own.pop("stage", "unknown"),
@@ -153,6 +148,12 @@ class DeadLetterWriter:
         return DeliveryFailed(
             f"dead letter not written: {error.str()}", topic=self._topic, may_retry=True
         )
+
+
+def _begin_of_own(headers: Sequence[Header]) -> int:
+    """Return where the pipeline's headers begin: a client's may have the same names."""
+    places = [place for place, (name, _) in enumerate(headers) if name == f"{_PREFIX}code"]
+    return places[-1] if places else len(headers)
 
 
 def _text(value: str | bytes | None) -> str:
