@@ -18,6 +18,8 @@ from auditbus.sinks.siem.watermark import Watermark
 
 __all__ = ["Lane", "Limits"]
 
+_SEEK_AGAIN_S = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -60,6 +62,7 @@ class Lane:
         self._read_next = start
         self._expected: int | None = None
         self._seek_to: int | None = None
+        self._sought_at = 0.0
         self._not_before = 0.0
         self._cuts: list[_Cut] = []
         self._flying: dict[int, int] = {}  # first offset of each request's batch: its timestamp
@@ -137,9 +140,18 @@ class Lane:
         if self._buffer:
             self._rewind(list(self._buffer))
 
-    def take_seek(self) -> int | None:
-        """Return, once, the offset that the consumer must seek to."""
+    def take_seek(self, now: float) -> int | None:
+        """Return the offset that the consumer must seek to: once, and again if nothing comes.
+
+        After a seek everything but the record asked for is turned away. Should the client go on
+        elsewhere, in a rebalance or an error of its own, that would be for ever.
+        """
+        overdue = self._expected is not None and now - self._sought_at > _SEEK_AGAIN_S
+        if self._seek_to is None and overdue and not self.paused:
+            self._seek_to = self._expected
         offset, self._seek_to = self._seek_to, None
+        if offset is not None:
+            self._sought_at = now
         return offset
 
     def wants_pause(self, now: float) -> bool:

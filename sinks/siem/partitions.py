@@ -73,7 +73,7 @@ class Partitions:
         """Seek, pause and resume as the lanes want; `waiting`: nothing may be sent just now."""
         for lane in self.lanes.values():
             where = [TopicPartition(self._topic, lane.partition)]
-            if (offset := lane.take_seek()) is not None:
+            if (offset := lane.take_seek(now)) is not None:
                 self._consumer.seek(TopicPartition(self._topic, lane.partition, offset))
             pause = waiting or lane.wants_pause(now)
             if pause != lane.paused:

@@ -64,8 +64,8 @@ def test_a_retry_reads_again_and_cuts_the_same() -> None:
     batch = lane.take()
     lane.land(batch)
     lane.retry(batch, batch.records, now=10.0)
-    assert lane.take_seek() == 0
-    assert lane.take_seek() is None
+    assert lane.take_seek(0.0) == 0
+    assert lane.take_seek(0.0) is None
     _feed(lane, 4, 5, 6)  # fetched before the seek: must not pass for what comes next
     assert lane.read_next == 0
     _feed(lane, 0, 1)
@@ -85,7 +85,7 @@ def test_only_what_failed_of_a_batch_is_sent_again() -> None:
     lane.settle([batch.records[0], batch.records[2], batch.records[4]])
     lane.retry(batch, [batch.records[1], batch.records[3]], now=0.0)
     assert lane.watermark.position == 1
-    assert lane.take_seek() == 1
+    assert lane.take_seek(0.0) == 1
     _feed(lane, *range(1, 12))
     assert _offsets(lane.take()) == [1, 3]
     assert _offsets(other) == [5, 6, 7, 8, 9]  # under way: not read into another request
@@ -129,7 +129,7 @@ def test_a_lane_that_sheds_reads_again() -> None:
     _feed(lane, 0, 1, 2, 3)
     batch = lane.take()
     lane.shed()
-    assert lane.take_seek() == 3
+    assert lane.take_seek(0.0) == 3
     lane.settle(batch.records)
     lane.land(batch)
     _feed(lane, 3)
@@ -162,7 +162,7 @@ def test_every_record_is_settled_once_the_destination_recovers(data: st.DataObje
     cursor = now = 0.0
     for step in range(400):
         now += 1.0
-        if (sought := lane.take_seek()) is not None:
+        if (sought := lane.take_seek(0.0)) is not None:
             cursor = sought
         if not lane.wants_pause(now):
             ahead = [o for o in offsets if o >= cursor][: data.draw(st.integers(1, 6))]
@@ -197,3 +197,19 @@ def test_every_record_is_settled_once_the_destination_recovers(data: st.DataObje
             break
     assert sorted(done) == offsets  # each once, none missing
     assert lane.watermark.position == offsets[-1] + 1
+
+
+def test_a_seek_that_came_to_nothing_is_repeated() -> None:
+    """Everything but the record asked for is turned away: without it, a lost seek was the end."""
+    lane = _lane()
+    _feed(lane, 0, 1, 2)
+    batch = lane.take()
+    lane.land(batch)
+    lane.retry(batch, batch.records, now=10.0)
+    assert lane.take_seek(10.0) == 0
+    _feed(lane, 3, 4)
+    assert lane.take_seek(14.9) is None
+    assert lane.take_seek(15.1) == 0
+    assert lane.take_seek(15.2) is None
+    _feed(lane, 0)
+    assert lane.take_seek(99.0) is None
