@@ -62,13 +62,23 @@ def _delivering(
         partial(topic_id_of, new_admin(settings.kafka)),
     )
     stop = threading.Event()
-    thread = threading.Thread(target=delivery.run, args=(stop,))
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            delivery.run(stop)
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    thread = threading.Thread(target=run)
     thread.start()
     try:
         yield delivery
     finally:
         stop.set()
         thread.join(10)
+        assert not failures, failures
     assert not thread.is_alive()
 
 
