@@ -192,6 +192,8 @@ class Lane:
             self.watermark.release(start, end)
         first = records[0]
         if first.start < self._read_next:
+            if self._buffer and self._buffer[0].start < first.start:
+                first = self._buffer[0]  # it is dropped as well: it must be read again, too
             self._buffer.clear()
             self._buffer_bytes = 0
             self._read_next, self._expected = first.start, first.offset

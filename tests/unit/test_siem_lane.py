@@ -213,3 +213,18 @@ def test_a_seek_that_came_to_nothing_is_repeated() -> None:
     assert lane.take_seek(15.2) is None
     _feed(lane, 0)
     assert lane.take_seek(99.0) is None
+
+
+def test_a_rewind_keeps_what_waits_below_it() -> None:
+    """The buffer was dropped whole, and what lay in it below the rewind was never read again."""
+    lane = _lane(ordered=False)
+    _feed(lane, 0, 1, 2, 3, 4, 5)
+    low, high = lane.take(), lane.take()
+    lane.land(low)
+    lane.settle(low.records[1:])
+    lane.retry(low, low.records[:1], now=0.0)
+    assert lane.take_seek(0.0) == 0
+    _feed(lane, 0, 1, 2, 3, 4, 5)  # 0 waits in the buffer, 3 to 5 are still in a request
+    lane.land(high)
+    lane.retry(high, high.records, now=0.0)
+    assert lane.take_seek(0.0) == 0
