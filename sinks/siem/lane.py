@@ -154,10 +154,6 @@ class Lane:
             self._sought_at = now
         return offset
 
-    def seek_later(self, offset: int) -> None:
-        """Take back a seek that the consumer could not do yet."""
-        self._seek_to = offset
-
     def wants_pause(self, now: float) -> bool:
         """Whether to stop fetching; with some slack, as every pause throws away what is fetched."""
         if now < self._not_before:

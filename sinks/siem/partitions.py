@@ -5,13 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from confluent_kafka import (
-    OFFSET_INVALID,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
 
 from auditbus.runtime import metrics
 from auditbus.runtime.errors import OffsetLost
@@ -21,9 +15,6 @@ from auditbus.sinks.siem.lane import Lane
 __all__ = ["Partitions"]
 
 _TIMEOUT_S = 10.0
-_SEEK_LATER = frozenset(
-    {KafkaError._STATE, KafkaError._TIMED_OUT, KafkaError._IN_PROGRESS}  # noqa: SLF001
-)
 _log = get_logger(__name__)
 
 
@@ -83,20 +74,11 @@ class Partitions:
         for lane in self.lanes.values():
             where = [TopicPartition(self._topic, lane.partition)]
             if (offset := lane.take_seek(now)) is not None:
-                self._seek(lane, offset)
+                self._consumer.seek(TopicPartition(self._topic, lane.partition, offset))
             pause = waiting or lane.wants_pause(now)
             if pause != lane.paused:
                 (self._consumer.pause if pause else self._consumer.resume)(where)
                 lane.paused = pause
-
-    def _seek(self, lane: Lane, offset: int) -> None:
-        try:
-            self._consumer.seek(TopicPartition(self._topic, lane.partition, offset))
-        except KafkaException as error:
-            # The client is just starting or moving this partition's fetch: next turn.
-            if error.args[0].code() not in _SEEK_LATER:
-                raise
-            lane.seek_later(offset)
 
     def observe(self, sink: str) -> None:
         """Set the gauges."""
