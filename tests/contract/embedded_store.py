@@ -57,9 +57,14 @@ class RunningStore:
             timeout=30,
         )
 
-    def resident_bytes(self) -> int:
+    def forget_peak(self) -> None:
+        """Let the peak of resident memory count from now (proc(5), clear_refs)."""
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    def peak_bytes(self) -> int:
+        """Return the most memory that was resident since `forget_peak`."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def start_store(path: Path, **environment: str) -> subprocess.Popen[bytes]:
