@@ -18,15 +18,12 @@ from pydantic.fields import FieldInfo
 from auditbus.runtime.settings import Settings
 from auditbus.schemas.catalogue import Catalogue
 from auditbus.sinks.siem import DestinationSettings
-from auditbus.sinks.siem.webhook import WebhookSettings
+from auditbus.sinks.siem.registry import built_in_kinds
 
-__all__ = ["DESTINATIONS", "generated"]
+__all__ = ["generated"]
 
 _DOCS = Path(__file__).parent
 _MARKED = re.compile(r"(?<=<!-- catalogue -->\n).*(?=\n<!-- end -->)", re.DOTALL)
-
-DESTINATIONS: Mapping[str, type[DestinationSettings]] = {"webhook": WebhookSettings}
-"""The settings of each kind of destination; a test compares the names with the registry."""
 
 _INTRODUCTION = """\
 # Settings
@@ -95,11 +92,11 @@ def _configuration() -> Iterator[str]:
     yield _DESTINATIONS
     yield "### Every destination"
     yield _table("Key", DestinationSettings.model_fields)
-    for name, settings in DESTINATIONS.items():
+    for name, built_in in built_in_kinds().items():
         common = DestinationSettings.model_fields
         own = {
             key: field
-            for key, field in settings.model_fields.items()
+            for key, field in built_in.settings.model_fields.items()
             if key not in common or field.default != common[key].default
         }
         yield f"### `{name}`"

@@ -5,28 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 import weakref
 from collections.abc import Mapping
-from contextlib import suppress
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 from confluent_kafka import KafkaException, Producer
 
+from auditbus.producers.assembly import EventAssembler
 from auditbus.producers.configuration import Option, producer_config
 from auditbus.producers.delivery import Delivery, DeliveryLedger
-from auditbus.producers.encoding import encode
 from auditbus.producers.fields import EventFields
 from auditbus.runtime.errors import DeliveryFailed, ProducerClosed, QueueFull, SettingsError
 from auditbus.schemas.catalogue import Catalogue
-from auditbus.schemas.errors import InvalidEvent, RejectCode
-from auditbus.schemas.event import MAX_EVENT_BYTES, SCHEMA_VERSION, AuditEvent
-from auditbus.schemas.ids import uuid7
-from auditbus.schemas.timestamps import format_epoch_ms
 from auditbus.schemas.topics import TopicNames
-from auditbus.schemas.validation import validate, validate_fields
 
 __all__ = ["AuditProducer"]
 
@@ -83,9 +75,7 @@ class AuditProducer:
             reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
             raise SettingsError(f"AuditProducer options: {reason}") from None
         self._topic = topic
-        self._operator_account = operator_account
-        actions = (catalogue or Catalogue.builtin()).values()
-        self._descriptions = {item.name: item.description for item in actions if item.description}
+        self._assemble = EventAssembler(operator_account, catalogue or Catalogue.builtin())
         self._ledger = DeliveryLedger()
         self._emitted = 0
         self._pid = os.getpid()
@@ -116,7 +106,7 @@ class AuditProducer:
         process forked after the producer was made; DeliveryFailed when the producer is broken
         for good. What goes wrong later is told by the handle.
         """
-        raw, key, event_id = self._encode({**(event or {}), **fields})
+        raw, key, event_id = self._assemble({**(event or {}), **fields})
         self._refuse_fork()
         delivery = Delivery(event_id, self._ledger)
         with self._lock:  # close() must not slip in between the check and the queue
@@ -201,31 +191,6 @@ class AuditProducer:
                 raise
             error.add_note(f"auditbus: {lost}")
 
-    def _encode(self, fields: dict[str, Any]) -> tuple[bytes, bytes, str]:
-        """Fill, encode and validate; return the value, the key and the event's id."""
-        now_ms = time.time_ns() // 1_000_000
-        if fields.get("id") is None:
-            fields["id"] = uuid7(now_ms)
-        if fields.get("schema_version") is None:
-            fields["schema_version"] = SCHEMA_VERSION
-        if (occurred_at := fields.get("occurred_at")) is None:
-            fields["occurred_at"] = format_epoch_ms(now_ms)
-        elif isinstance(occurred_at, datetime):
-            fields["occurred_at"] = _utc_text(occurred_at)
-        if fields.get("account") is None:
-            fields["account"] = {"id": self._operator_account}
-        if fields.get("description") is None:
-            action = fields.get("action")
-            description = self._descriptions.get(action) if isinstance(action, str) else None
-            if description is not None:
-                fields["description"] = description
-        raw, is_plain = encode(fields)
-        if len(raw) > MAX_EVENT_BYTES:
-            raise _too_large(fields, raw)
-        valid = _validated(fields, raw, is_plain=is_plain)
-        account = valid.account.id if valid.account else self._operator_account
-        return raw, account.encode(), valid.id
-
     def _refuse_fork(self) -> None:
         if self._pid != os.getpid():
             raise ProducerClosed(
@@ -252,36 +217,6 @@ class AuditProducer:
                 may_retry=bool(waiting),
                 count=failed + waiting,
             )
-
-
-def _too_large(fields: dict[str, Any], raw: bytes) -> InvalidEvent:
-    """Name the largest field: it is the one to cut."""
-    sizes = {name: len(encode({name: value})[0]) for name, value in fields.items()}
-    largest = max(sizes, key=lambda name: sizes[name])
-    reason = (
-        f"the event has {len(raw):,} bytes, {sizes[largest]:,} of them here; "
-        f"the limit is {MAX_EVENT_BYTES:,}"
-    )
-    return InvalidEvent(RejectCode.TOO_LARGE, largest, reason)
-
-
-def _validated(fields: dict[str, Any], raw: bytes, *, is_plain: bool) -> AuditEvent:
-    """Judge the event without parsing again what was encoded a moment ago, where that will do.
-
-    A datetime or an Enum looks wrong there and is right as JSON; a structure the other way round:
-    only the bytes tell.
-    """
-    if is_plain:
-        with suppress(InvalidEvent):
-            return validate_fields(fields, len(raw))
-    return validate(raw)
-
-
-def _utc_text(moment: datetime) -> str:
-    if moment.tzinfo is None:
-        reason = "a datetime without a time zone could be any instant: make it aware"
-        raise InvalidEvent(RejectCode.INVALID_VALUE, "occurred_at", reason)
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _serve_reports(producer: Producer, ledger: DeliveryLedger, stop: threading.Event) -> None:

@@ -5,12 +5,13 @@
                 circuit: is the destination up?
              ─▶ sender (a few threads a destination): encode, deliver, dead-letter what is refused
 
-A destination is four things in one file (webhook.py is the model): settings, an encoder, a client,
-and how its answers map to `outcomes`. `registry.py` has one line for each.
+A destination is three things in one file of `destinations/` (webhook.py is the model): settings, a
+client, and how its answers map to `outcomes`. `registry.py` has one line for each. `encodings/` has
+the forms that events may take.
 """
 
 from auditbus.sinks.siem.destination import Client, DestinationKind, DestinationSettings, Parcel
-from auditbus.sinks.siem.encoding import Encoder, Unencodable, encode_json
+from auditbus.sinks.siem.encodings import ENCODINGS, Encoder, Encoding, Event, Unencodable
 from auditbus.sinks.siem.forwarder import run
 from auditbus.sinks.siem.outcomes import (
     Accepted,
@@ -23,6 +24,7 @@ from auditbus.sinks.siem.outcomes import (
 )
 
 __all__ = [
+    "ENCODINGS",
     "Accepted",
     "Blocked",
     "Client",
@@ -30,12 +32,13 @@ __all__ = [
     "DestinationKind",
     "DestinationSettings",
     "Encoder",
+    "Encoding",
+    "Event",
     "Failed",
     "Outcome",
     "Parcel",
     "Refusal",
     "Rejected",
     "Unencodable",
-    "encode_json",
     "run",
 ]

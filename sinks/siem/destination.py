@@ -7,12 +7,12 @@ a package of its own, an entry point in the group `auditbus.destinations`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from auditbus.sinks.siem.encoding import Encoder
+from auditbus.sinks.siem.encodings import ENCODINGS, Encoder
 from auditbus.sinks.siem.outcomes import Outcome
 
 __all__ = ["Client", "Destination", "DestinationKind", "DestinationSettings", "Parcel"]
@@ -37,6 +37,8 @@ class DestinationSettings(BaseModel):
     """Most events of one request."""
     batch_bytes: int = Field(1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     """Most bytes of events in one request; one larger event goes alone."""
+    encoding: Literal["json"] = "json"
+    """Form of the events."""
     linger_ms: int = Field(200, ge=0, le=60_000)
     """Milliseconds a request waits for more events."""
     timeout_s: float = Field(20.0, gt=0, le=600)
@@ -85,14 +87,18 @@ class DestinationKind:
     """One kind of destination, complete.
 
     `connect` takes an instance of `settings` and returns at once, without talking to anyone.
+    `encoder` makes the function that turns an event into the bytes that the client gets for it; one
+    whose client wants more than the encoding that the settings name wraps it.
     `ordered`: events of one account arrive in order, by one request a partition at a time. Else
     several are under way, and only what failed is sent again.
     """
 
     settings: type[DestinationSettings]
     connect: Callable[[Any], Client]
-    encode: Encoder
     ordered: bool
+    encoder: Callable[[Any], Encoder] = field(
+        default=lambda settings: ENCODINGS[settings.encoding].encode
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,14 @@ from auditbus.runtime.errors import MissingExtra, SettingsError
 from auditbus.sinks.siem.destination import Destination, DestinationKind
 from auditbus.sinks.siem.secrets import resolve_secrets
 
-__all__ = ["GROUP", "load_destinations"]
+__all__ = ["GROUP", "built_in_kinds", "load_destinations"]
 
 GROUP = "auditbus.destinations"
 """Entry point group in which a third-party package offers a `DestinationKind`."""
 
 # One line a kind; loaded only when it is used.
 _BUILT_IN = {
-    "webhook": "auditbus.sinks.siem.webhook:KIND",
+    "webhook": "auditbus.sinks.siem.destinations.webhook:KIND",
 }
 
 # Part of a consumer group's name and a metric label.
@@ -35,6 +35,11 @@ def load_destinations(
     Raises SettingsError naming `forwarder.destinations.NAME.field`, all of a table's faults in one.
     """
     return [_load(name, table, environ) for name, table in tables.items()]
+
+
+def built_in_kinds() -> dict[str, DestinationKind]:
+    """Load every kind of this package, by name."""
+    return {name: EntryPoint(name, value, GROUP).load() for name, value in _BUILT_IN.items()}
 
 
 def _load(name: str, table: Mapping[str, Any], environ: Mapping[str, str]) -> Destination:

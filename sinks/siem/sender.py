@@ -21,7 +21,7 @@ from auditbus.runtime.errors import DeliveryFailed
 from auditbus.runtime.logging import get_logger
 from auditbus.schemas.timestamps import parse_rfc3339
 from auditbus.sinks.siem.destination import Client, Destination, Parcel
-from auditbus.sinks.siem.encoding import Unencodable
+from auditbus.sinks.siem.encodings import Unencodable, read_event
 from auditbus.sinks.siem.outcomes import (
     Accepted,
     Blocked,
@@ -61,7 +61,7 @@ class Sender:
     def __init__(self, destination: Destination, client: Client, letters: DeadLetterWriter) -> None:
         """Send through `client`; `letters` must be this destination's own writer."""
         self._name = destination.name
-        self._encode = destination.kind.encode
+        self._encode = destination.kind.encoder(destination.settings)
         self._client = client
         self._letters = letters
         self._letters_lock = threading.Lock()
@@ -77,7 +77,7 @@ class Sender:
         unfit: dict[Record, Refusal] = {}
         for record in batch.records:
             try:
-                events.append(self._encode(record))
+                events.append(self._encode(read_event(record)))
             except Unencodable as error:
                 unfit[record] = Refusal(error.code, error.reason)
             else:

@@ -217,7 +217,7 @@ class TestStreams:
             assert sum(number for (number,) in rows) == sum(range(1_000_000))
 
     def test_a_large_result_keeps_memory_flat(self, client: Client, store: RunningStore) -> None:
-        # Peaks, not what stays: between queries the engine's allocator gives pages back as it likes.
+        # Peaks, not what stays: between queries the allocator gives pages back as it likes.
         small_peak = max(self.peak_bytes(client, store, 100_000) for _ in range(3))
         large_peak = self.peak_bytes(client, store, 2_500_000)
         more_bytes = (2_500_000 - 100_000) * 1001

@@ -23,7 +23,6 @@ from auditbus.sinks.siem.destination import (
     DestinationSettings,
     Parcel,
 )
-from auditbus.sinks.siem.encoding import encode_json
 from auditbus.sinks.siem.outcomes import Accepted, Delivered, Failed, Outcome, Refusal
 from auditbus.sinks.siem.standing import Standing
 from tests.backends.parts import Kafka
@@ -50,7 +49,7 @@ def _delivering(
         retry_base_s=0.05,
         retry_cap_s=0.2,
     )
-    kind = DestinationKind(DestinationSettings, lambda _: client, encode_json, ordered)
+    kind = DestinationKind(DestinationSettings, lambda _: client, ordered)
     letters = DeadLetterWriter(
         new_producer(settings.kafka), settings.kafka.topics.forwarder_dead_letters
     )

@@ -12,9 +12,9 @@ from prometheus_client import REGISTRY
 
 from auditbus.deploy.local.ports import free_port
 from auditbus.sinks.siem.destination import Parcel
+from auditbus.sinks.siem.destinations.webhook import WebhookClient, WebhookSettings
 from auditbus.sinks.siem.outcomes import Blocked, Delivered, Failed
 from auditbus.sinks.siem.registry import load_destinations
-from auditbus.sinks.siem.webhook import WebhookClient, WebhookSettings
 from tests.backends.parts import Kafka
 from tests.forwarding import (
     check_exactly_once,

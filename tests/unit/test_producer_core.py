@@ -126,7 +126,7 @@ def test_structures_and_datetimes_are_taken(producer: AuditProducer, sent: list[
 
 def test_the_operators_account_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     with AuditProducer(NOBODY, operator_account="platform", options={"log_level": 0}) as producer:
-        raw, key, _ = producer._encode({"action": "Login", "account": None})
+        raw, key, _ = producer._assemble({"action": "Login", "account": None})
     assert orjson.loads(raw)["account"] == {"id": "platform"}
     assert key == b"platform"
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from auditbus.runtime.retry import Backoff
 from auditbus.sinks.siem.circuit import Circuit, CircuitState
+from auditbus.sinks.siem.destinations.webhook import classify
 from auditbus.sinks.siem.http_client import Answer
 from auditbus.sinks.siem.outcomes import Blocked, Delivered, Failed, Outcome, Rejected
 from auditbus.sinks.siem.retry_after import parse_retry_after
 from auditbus.sinks.siem.target_guard import TargetGuard, TargetRefused, is_public
-from auditbus.sinks.siem.webhook import classify
 
 _NOW = datetime(2026, 11, 23, 10, 0, 0, tzinfo=UTC)
 

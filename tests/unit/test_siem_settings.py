@@ -8,8 +8,8 @@ import pytest
 
 from auditbus.runtime.errors import SettingsError
 from auditbus.sinks.siem import registry
+from auditbus.sinks.siem.destinations.webhook import WebhookSettings
 from auditbus.sinks.siem.registry import load_destinations
-from auditbus.sinks.siem.webhook import WebhookSettings
 from tests.webhook_receiver import SECRET
 
 _GOOD: dict[str, Any] = {
@@ -85,8 +85,8 @@ def test_a_name_fits_a_consumer_group_and_a_label(name: str) -> None:
 def test_a_package_can_offer_a_destination(monkeypatch: pytest.MonkeyPatch) -> None:
     def offered(group: str) -> list[EntryPoint]:
         return [
-            EntryPoint("theirs", "auditbus.sinks.siem.webhook:KIND", group),
-            EntryPoint("broken", "auditbus.sinks.siem.webhook:classify", group),
+            EntryPoint("theirs", "auditbus.sinks.siem.destinations.webhook:KIND", group),
+            EntryPoint("broken", "auditbus.sinks.siem.destinations.webhook:classify", group),
         ]
 
     monkeypatch.setattr(registry, "entry_points", offered)

@@ -36,7 +36,6 @@ from urllib3.exceptions import HTTPError
 from auditbus import __version__
 from auditbus.schemas.timestamps import format_epoch_ms
 from auditbus.sinks.siem.destination import DestinationKind, DestinationSettings, Parcel
-from auditbus.sinks.siem.encoding import encode_json
 from auditbus.sinks.siem.http_client import Answer, Endpoint, unanswered
 from auditbus.sinks.siem.outcomes import Blocked, Delivered, Failed, Outcome, Rejected
 from auditbus.sinks.siem.retry_after import parse_retry_after
@@ -214,6 +213,4 @@ def _is_private_literal(host: str) -> bool:
         return False  # a name: judged by its addresses at every connect
 
 
-KIND = DestinationKind(
-    settings=WebhookSettings, connect=WebhookClient, encode=encode_json, ordered=True
-)
+KIND = DestinationKind(settings=WebhookSettings, connect=WebhookClient, ordered=True)

@@ -1,22 +1,20 @@
-"""From a Kafka record to the bytes a destination wants, one event at a time.
-
-An encoder is a plain function; what it raises becomes a dead letter, and the rest is sent.
-"""
+"""A record read once, for everything that looks into it: filters, encoders, envelopes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
 from auditbus.schemas.errors import AuditbusError, RejectCode
 from auditbus.sinks.siem.records import Record
 
-__all__ = ["Encoder", "Unencodable", "encode_json"]
+__all__ = ["Event", "Unencodable", "read_event"]
 
 
 class Unencodable(AuditbusError):
-    """A record that this encoding cannot express; `code` is bounded, the message quotes nothing."""
+    """A record that cannot be expressed; `code` is bounded, the message quotes nothing."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
@@ -24,12 +22,21 @@ class Unencodable(AuditbusError):
         self.reason = reason
 
 
-# Returns one event's bytes. Raises Unencodable.
-Encoder = Callable[[Record], bytes]
+@dataclass(frozen=True, slots=True, eq=False)
+class Event:
+    """One JSON object from Kafka. On the raw topic, nothing else is known of it.
+
+    `value` are its bytes in UTF-8, `fields` the same parsed: nobody may change them.
+    `timestamp_ms` is the broker's, -1 where unknown.
+    """
+
+    value: bytes
+    fields: dict[str, Any]
+    timestamp_ms: int
 
 
-def encode_json(record: Record) -> bytes:
-    """Return the event as it is, byte for byte, once it is known to be one JSON object in UTF-8.
+def read_event(record: Record) -> Event:
+    """Parse a record's value; raises Unencodable where it is not one JSON object in UTF-8.
 
     The raw topic may hold anything; spliced unchecked into an array, one broken value would spoil
     the body for its neighbours, or forge one.
@@ -40,12 +47,12 @@ def encode_json(record: Record) -> bytes:
     if not value:
         raise Unencodable(RejectCode.EMPTY, "the value is empty")
     try:
-        parsed = orjson.loads(value)
+        fields = orjson.loads(value)
     except orjson.JSONDecodeError:
         raise _malformed(value) from None
-    if not isinstance(parsed, dict):
+    if not isinstance(fields, dict):
         raise Unencodable(RejectCode.NOT_AN_OBJECT, "the value is JSON, but not an object")
-    return value
+    return Event(value, fields, record.timestamp_ms)
 
 
 def _malformed(value: bytes) -> Unencodable:
