@@ -24,7 +24,12 @@ _COLUMNS = {
 _DAY_MS = 24 * 60 * 60 * 1000
 
 
-@click.group()
+@click.group(
+    epilog="""\b
+Examples:
+  auditbus topics create
+  auditbus topics describe"""
+)
 def topics() -> None:
     """Create or describe the Kafka topics."""
 
@@ -47,6 +52,7 @@ def create(settings: Settings) -> None:
 
 
 @topics.command(
+    short_help="Show the topics and what is not as it should be.",
     epilog="""\b
 Examples:
   auditbus topics describe
