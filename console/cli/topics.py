@@ -56,7 +56,7 @@ def create(settings: Settings) -> None:
     epilog="""\b
 Examples:
   auditbus topics describe
-  auditbus topics describe --format json | jq 'select(.differences != [])'"""
+  auditbus topics describe --format json | jq 'select(.differences != [])'""",
 )
 @listing_format
 @pipeline_settings
