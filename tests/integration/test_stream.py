@@ -13,6 +13,7 @@ import pytest
 
 from auditbus.deploy.local.child import Child
 from auditbus.runtime.dead_letters import DeadLetter
+from auditbus.runtime.kafka import new_producer
 from auditbus.runtime.settings import Settings
 from auditbus.schemas.enriched import decode_enriched
 from tests.backends.parts import Kafka
@@ -93,7 +94,11 @@ BAD = {
 def test_bad_records_are_kept_whole_with_the_reason_and_the_stream_goes_on(stream) -> None:
     settings, child = stream
     good_before, good_after = publish_events(settings, 1), []
-    publish_raw(settings, list(BAD.values()))
+    producer = new_producer(settings.kafka)
+    for code, value in BAD.items():
+        headers = [("traceparent", code.encode()), ("empty", None)]
+        producer.produce(settings.kafka.topics.events, value, f"key of {code}", headers=headers)
+    assert producer.flush(30) == 0
     good_after = publish_events(settings, 1)
 
     letters = [
@@ -104,6 +109,9 @@ def test_bad_records_are_kept_whole_with_the_reason_and_the_stream_goes_on(strea
     ]
 
     assert {letter.code: letter.value for letter in letters} == BAD
+    for letter in letters:
+        assert letter.key == f"key of {letter.code}".encode()
+        assert letter.headers == (("traceparent", letter.code.encode()), ("empty", None))
     assert all(letter.stage == "stream" and letter.reason for letter in letters)
     assert all(letter.origin.topic == settings.kafka.topics.events for letter in letters)
     good = read_topic(settings, settings.kafka.topics.enriched, until=lambda m: len(m) == 2)
