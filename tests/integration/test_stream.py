@@ -130,6 +130,32 @@ def test_an_event_without_account_belongs_to_the_operator(stream) -> None:
     assert any(b'"n":1.50' in m.value() for m in messages), "other members keep their bytes"
 
 
+def test_an_operators_own_action_and_account_are_known(
+    kafka: Kafka, unique_prefix: str, tmp_path: Path
+) -> None:
+    catalogue = tmp_path / "actions.toml"
+    catalogue.write_text(
+        '[KeyRotated]\ncategory = "security"\noperation = "rotate"\nsignal = true\n'
+    )
+    environment = environment_of(
+        kafka.bootstrap_servers,
+        unique_prefix,
+        AUDITBUS_CATALOGUE=str(catalogue),
+        AUDITBUS_OPERATOR_ACCOUNT="platform",
+    )
+    settings = settings_with_topics(environment)
+    child = start_stream(environment, tmp_path)
+    publish_raw(settings, [orjson.dumps(event(action="KeyRotated", account=None))])
+
+    (message,) = read_topic(settings, settings.kafka.topics.signals, until=len)
+
+    child.terminate()
+    assert child.wait(10)
+    enriched = decode_enriched(message.value())
+    assert (enriched.category, enriched.operation) == ("security", "rotate")
+    assert (message.key(), enriched.account.id) == (b"platform", "platform")
+
+
 def test_clients_cannot_choose_when_their_events_expire(
     kafka: Kafka, unique_prefix: str, tmp_path: Path
 ) -> None:
