@@ -36,9 +36,14 @@ _PUBLISH_TIMEOUT_MS = 60_000
 
 
 class StreamApp(faust.App):
-    """A Faust app that says which topics arrive in batches."""
+    """A Faust app that says which topics arrive in batches.
+
+    `has_joined` is set with the first assignment: until then the group may wait for a killed member
+    to time out, which Faust does not count as a rebalance.
+    """
 
     batch_topics: frozenset[str] = frozenset()
+    has_joined: bool = False
     logger = logging.getLogger("faust.app")  # what Faust says of it is not the stream's own word
 
 

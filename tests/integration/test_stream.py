@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 import pytest
+from confluent_kafka import ConsumerGroupState
 
 from auditbus.deploy.local.child import Child
 from auditbus.runtime.dead_letters import DeadLetter
-from auditbus.runtime.kafka import new_producer
+from auditbus.runtime.kafka import new_admin, new_producer
 from auditbus.runtime.settings import Settings
 from auditbus.schemas.enriched import decode_enriched
 from tests.backends.parts import Kafka
@@ -161,7 +163,6 @@ def test_clients_cannot_choose_when_their_events_expire(
 ) -> None:
     from confluent_kafka.admin import NewTopic
 
-    from auditbus.runtime.kafka import new_admin
     from auditbus.runtime.settings import load_settings
 
     environment = environment_of(kafka.bootstrap_servers, unique_prefix)
@@ -177,6 +178,42 @@ def test_clients_cannot_choose_when_their_events_expire(
     assert child.wait(30)
     assert child.exit_code != 0
     assert "LogAppendTime" in (tmp_path / "stream.log").read_text()
+
+
+def test_a_worker_is_ready_only_once_it_has_joined_its_group(
+    kafka: Kafka, unique_prefix: str, tmp_path: Path
+) -> None:
+    """It was while the broker still waited for the killed one before it: nothing flowed."""
+    environment = environment_of(kafka.bootstrap_servers, unique_prefix)
+    settings = settings_with_topics(environment)
+    killed = start_stream(environment, tmp_path, "killed")
+    publish_events(settings, 1)
+    assert read_topic(settings, settings.kafka.topics.enriched, until=len)
+    killed.kill()
+    child = start_stream(environment, tmp_path)
+    log = tmp_path / "stream.log"
+
+    def ready() -> bool:
+        found = re.search(r"http://127\.0\.0\.1:\d+", log.read_text())
+        if found is None:
+            return False
+        try:
+            with urllib.request.urlopen(f"{found[0]}/readyz", timeout=5) as answer:
+                return answer.status == 200
+        except urllib.error.HTTPError as error:
+            said.add(error.read().decode())
+            return False
+
+    said: set[str] = set()
+    wait_until(ready, deadline_s=60, what="it is ready")
+    admin = new_admin(settings.kafka)  # held: no answer comes once it is gone
+    group = settings.kafka.group("stream")
+    described = admin.describe_consumer_groups([group])[group].result(10)
+    child.terminate()
+    assert child.wait(10)
+    assert "joining the consumer group\n" in said
+    assert [len(m.assignment.topic_partitions or ()) for m in described.members] == [4]
+    assert described.state == ConsumerGroupState.STABLE
 
 
 def test_health_and_metrics_are_served(kafka: Kafka, unique_prefix: str, tmp_path: Path) -> None:
