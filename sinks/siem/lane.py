@@ -106,7 +106,8 @@ class Lane:
             self.watermark.take(start, end)
         self._flying[records[0].offset] = records[0].timestamp_ms
         attempts, suspect = (cut.attempts, cut.suspect) if cut else (0, False)
-        return Batch(self.topic, self.partition, records, attempts, suspect)
+        first = records[0].offset
+        return Batch(self.topic, self.partition, records, attempts, suspect, first)
 
     def settle(self, records: Sequence[Record]) -> None:
         """Note records as acknowledged or dead-lettered."""
@@ -115,7 +116,7 @@ class Lane:
 
     def land(self, batch: Batch) -> None:
         """Note that the request for `batch` is over."""
-        self._flying.pop(batch.records[0].offset, None)
+        self._flying.pop(batch.first, None)
 
     def succeed(self) -> None:
         """Forget past failures."""

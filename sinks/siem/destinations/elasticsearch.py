@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -66,7 +65,7 @@ class ElasticsearchSettings(HttpSettings):
     batch_events: int = Field(3_000, ge=1, le=100_000)
     """Most events of one request."""
     batch_bytes: int = Field(2 * 1024 * 1024, ge=1024, le=4 * 1024 * 1024)
-    """Most bytes of events in one request; one larger event goes alone. A body is 5 MB at most."""
+    """Most bytes of events in one request. A body is 5 MB at most."""
     data_stream: str = "logs-auditbus-default"
     """Data stream (or index) that takes the events."""
     api_key: SecretStr | None = None
@@ -79,7 +78,12 @@ class ElasticsearchSettings(HttpSettings):
     @field_validator("data_stream")
     @classmethod
     def _check_data_stream(cls, name: str) -> str:
-        if not name or name != name.lower() or set(name) & set('\\/*?"<>| ,#:') or name[0] in "_-+.":
+        if (
+            not name
+            or name != name.lower()
+            or set(name) & set('\\/*?"<>| ,#:')
+            or name[0] in "_-+."
+        ):
             raise PydanticCustomError("data_stream", "must be the name of one data stream")
         return name
 

@@ -59,6 +59,8 @@ __all__ = ["KIND", "HecCode", "SplunkClient", "SplunkSettings"]
 
 _MAX_BODY_BYTES = 900_000  # Splunk Cloud takes 1 MB
 _EVENT_PATH = "/services/collector/event"
+
+
 class HecCode(IntEnum):
     """Codes in Splunk's answers, those that the client looks at."""
 
@@ -147,26 +149,12 @@ class SplunkClient:
             return too_large(len(body), _MAX_BODY_BYTES)
         if self._settings.ack and (trouble := self._acks.trouble()):
             return trouble
-        channels = self._acks.channels
-        channel, serial = channels.begin()
-        answer = self._post(body, channel)
-        reply = _read(answer) if isinstance(answer, Answer) else None
-        ack_id = reply.ack_id if reply is not None else None
-        is_answered = isinstance(answer, Answer) and (
-            answer.status != HTTPStatus.OK or ack_id is not None
-        )
-        channels.end(channel, serial, ack_id=ack_id, is_answered=is_answered)
+        answer, reply, ticket = self._send(body)
         if not isinstance(answer, Answer):
             return answer
         if answer.status != HTTPStatus.OK:
             return self._refused(answer, reply, len(parcel.events))
-        if not self._settings.ack:
-            return Delivered()
-        if ack_id is None:
-            self._acks.doubt()
-            return Blocked("ack_missing", "200 without an ackId: the token has no acknowledgement")
-        ticket = Ticket(channel, ack_id, time.monotonic())
-        return Accepted(lambda: self._confirm(ticket), self._settings.ack_poll_s)
+        return self._wait_for(ticket) if self._settings.ack else Delivered()
 
     def probe(self) -> Outcome:
         """Post nothing: Splunk answers that there is no data, if the token is right."""
@@ -181,6 +169,25 @@ class SplunkClient:
     def close(self) -> None:
         """Close the connections."""
         self._endpoint.close()
+
+    def _send(self, body: bytes) -> tuple[Answer | Outcome, _Reply | None, Ticket | None]:
+        """Post in the channel that is in use, and note in it what came of that."""
+        channels = self._acks.channels
+        channel, serial = channels.begin()
+        answer = self._post(body, channel)
+        reply = _read(answer) if isinstance(answer, Answer) else None
+        ack_id = reply.ack_id if reply is not None else None
+        is_refused = isinstance(answer, Answer) and answer.status != HTTPStatus.OK
+        is_answered = is_refused or ack_id is not None
+        channels.end(channel, serial, ack_id=ack_id, is_answered=is_answered)
+        ticket = Ticket(channel, ack_id, time.monotonic()) if ack_id is not None else None
+        return answer, reply, ticket
+
+    def _wait_for(self, ticket: Ticket | None) -> Outcome:
+        if ticket is None:
+            self._acks.doubt()
+            return Blocked("ack_missing", "200 without an ackId: the token has no acknowledgement")
+        return Accepted(lambda: self._confirm(ticket), self._settings.ack_poll_s)
 
     def _post(self, body: bytes, channel: str) -> Answer | Outcome:
         headers = {
@@ -209,7 +216,7 @@ class SplunkClient:
             return Failed(
                 "ack_timeout", f"not acknowledged within {self._settings.ack_timeout_s:g} s"
             )
-        return Accepted(lambda: self._confirm(ticket), self._settings.ack_poll_s)
+        return self._wait_for(ticket)
 
     def _refused(self, answer: Answer, reply: _Reply | None, count: int) -> Outcome:
         excerpt = cut_secrets(answer.excerpt, self._secrets)

@@ -10,7 +10,9 @@ poll of /services/collector/ack says that the id's events are indexed. Three tra
   of a channel with one id prove it: the channel is given up, its requests are sent again by a new
   one. That the twin may still be under way when a poll says "true" is why the word counts only once
   all requests that began before it have been answered with other ids.
-- A request that got no answer may be such a twin: what was polled meanwhile is not believed.
+- A request that got no answer may be such a twin unseen. Counters begin at 0 and the first answer
+  gives another counter away, so only ids below the number of such requests are in doubt: those are
+  not believed, and sent again.
 
 Source: Splunk, About HTTP Event Collector Indexer Acknowledgment.
 """
@@ -79,9 +81,8 @@ class Channels:
                 return  # given up meanwhile
             self._under_way.discard(serial)
             if not is_answered:
-                for known, heard in self._waiting.items():
-                    if heard is not None and heard >= serial:
-                        self._waiting[known] = _DOUBTED
+                self._unanswered += 1
+                self._doubt_below = self._unanswered + len(self._under_way)
             if ack_id is None:
                 return
             if ack_id in self._seen:
@@ -105,10 +106,12 @@ class Channels:
             if ticket.channel != self._channel or ticket.ack_id not in self._waiting:
                 return State.LOST
             heard = self._waiting[ticket.ack_id]
-            if heard is None or heard >= min(self._under_way, default=heard + 1):
+            if ticket.ack_id >= self._doubt_below and (
+                heard is None or heard >= min(self._under_way, default=heard + 1)
+            ):
                 return State.WAITING
             del self._waiting[ticket.ack_id]
-            return State.LOST if heard == _DOUBTED else State.INDEXED
+            return State.LOST if ticket.ack_id < self._doubt_below else State.INDEXED
 
     def forget(self, ticket: Ticket) -> None:
         """Stop asking for a request's id."""
@@ -120,8 +123,7 @@ class Channels:
         self._channel = str(uuid.uuid4())
         self._seen = IntervalSet()
         self._under_way: set[int] = set()
+        self._unanswered = 0
+        self._doubt_below = 0
         # By id: None, or the serial of the last request that had begun when it was polled "true".
         self._waiting: dict[int, int | None] = {}
-
-
-_DOUBTED = -1

@@ -111,7 +111,7 @@ class Acknowledgements:
         return Delivered()
 
     def _refused(self, answer: Answer) -> Outcome:
-        """Judge an answer that is no acknowledgement. To an empty question 400 may be the answer."""
+        """Judge what is no acknowledgement. To an empty question, 400 may be the answer."""
         try:
             code = _decode_refusal(answer.body).code
         except msgspec.MsgspecError:
