@@ -64,13 +64,15 @@ class Acknowledgements:
         """Say why events must not be sent: the token has no acknowledgement, or may not be used.
 
         Asks Splunk, the first time and after `doubt`: else events would be sent, and sent again,
-        that can never be acknowledged.
+        that can never be acknowledged. The answer also brings a load balancer's cookie, before
+        several requests at a time would be spread over several indexers.
         """
-        if self._is_known_enabled:
-            return None
-        outcome = self._ask(self.channels.current, [])
-        self._is_known_enabled = not isinstance(outcome, Blocked | Failed)
-        return None if self._is_known_enabled else outcome
+        with self._lock:
+            if self._is_known_enabled:
+                return None
+            outcome = self._ask(self.channels.current, [])
+            self._is_known_enabled = not isinstance(outcome, Blocked | Failed)
+            return None if self._is_known_enabled else outcome
 
     def doubt(self) -> None:
         """Ask again before the next events are sent."""
