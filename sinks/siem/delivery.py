@@ -115,6 +115,8 @@ class Delivery:
                 "auto.offset.reset": "error",
                 "queued.max.messages.kbytes": _QUEUE_KB,
                 "fetch.message.max.bytes": 512 * 1024,
+                # By default a full queue keeps the client from fetching for a whole second.
+                "fetch.queue.backoff.ms": 10,
                 "on_commit": self._committed,
             },
         )

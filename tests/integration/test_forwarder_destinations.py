@@ -1,4 +1,4 @@
-"""Each destination on real Kafka, received as its vendor documents: what arrives, what is refused."""
+"""Each destination on real Kafka, received as its vendor documents."""
 
 import time
 from pathlib import Path
