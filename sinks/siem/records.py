@@ -7,17 +7,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
+import msgspec
+
 from auditbus.runtime.dead_letters import Header
 
 __all__ = ["Batch", "Offsets", "Record", "ranges"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Record:
+class Record(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One Kafka record; two are equal only if they are the same object.
 
     `[start, offset]` are the offsets it settles: those before it hold nothing. `timestamp_ms` is
-    the broker's, -1 where unknown.
+    the broker's, -1 where unknown. One is made for each event: a Struct costs a tenth of a data
+    class, and the garbage collector need not look at it.
     """
 
     start: int

@@ -32,9 +32,8 @@ import orjson
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from auditbus.schemas.timestamps import format_epoch_ms
 from auditbus.sinks.siem.destination import DestinationKind, Parcel
-from auditbus.sinks.siem.destinations.envelopes import event_id, json_value, on_one_line, time_ms
+from auditbus.sinks.siem.destinations.envelopes import event_id, json_value, on_one_line, time_text
 from auditbus.sinks.siem.destinations.http import (
     UNANSWERED,
     USER_AGENT,
@@ -165,6 +164,8 @@ class ElasticsearchClient:
         return classify(answer, cut_secrets(answer.excerpt, self._secrets))
 
     def _judge(self, reply: _Reply, count: int) -> Outcome:
+        if not reply.errors and len(reply.items) == count:
+            return Delivered()
         items = [item for entry in reply.items for item in entry.values()]
         if len(items) != count:
             return Failed("answer", f"{len(items)} items answered of {count}")
@@ -181,7 +182,9 @@ class ElasticsearchClient:
         again, refused = set(), {}
         for index, item in enumerate(items):
             status = item.status
-            if HTTPStatus(200) <= status < HTTPStatus(300) or status == HTTPStatus.CONFLICT:
+            if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+                continue
+            if status == HTTPStatus.CONFLICT:
                 continue
             if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 again.add(index)
@@ -234,20 +237,22 @@ def _timed(encode: Encoder) -> Encoder:
     """Add the `@timestamp` that a data stream demands, where there is none."""
 
     def encode_timed(event: Event) -> bytes:
-        body = encode(event).lstrip()
+        body = encode(event)
+        if not body.startswith(b"{"):
+            body = body.lstrip()
         if b'"@timestamp"' in body and "@timestamp" in orjson.loads(body):
             return body
-        head = b'{"@timestamp":"' + format_epoch_ms(time_ms(event)).encode() + b'"'
-        rest = body[1:].lstrip()
-        return head + (rest if rest == b"}" else b"," + rest)
+        head = b'{"@timestamp":"' + time_text(event).encode() + b'"'
+        if event.fields:
+            return head + b"," + body[1:]
+        return head + b"}"
 
     return encode_timed
 
 
 def _message(encode: Encoder) -> Encoder:
     return lambda event: (
-        b'{"@timestamp":"%b","message":%b}'
-        % (format_epoch_ms(time_ms(event)).encode(), encode(event))
+        b'{"@timestamp":"%b","message":%b}' % (time_text(event).encode(), encode(event))
     )
 
 

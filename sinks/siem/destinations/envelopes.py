@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
-from auditbus.schemas.timestamps import parse_rfc3339
+from auditbus.schemas.timestamps import format_epoch_ms, parse_rfc3339
 from auditbus.sinks.siem.encodings import ENCODINGS, Encoder, Event
 
-__all__ = ["event_id", "json_value", "on_one_line", "time_ms", "time_us"]
+__all__ = ["event_id", "json_value", "on_one_line", "time_ms", "time_text", "time_us"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_MAX_ID_BYTES = 512  # Elasticsearch takes no longer _id
+_MAX_ID_BYTES = 512  # an _id of Elasticsearch is no longer
 _NEWLINES = bytes.maketrans(b"\r\n", b"  ")
 
 
@@ -25,8 +25,8 @@ def event_id(event: Event) -> str:
     The raw topic may hold events without one, or with something else there; their bytes name them.
     """
     found = event.fields.get("id")
-    if isinstance(found, str) and 0 < len(found.encode(errors="replace")) <= _MAX_ID_BYTES:
-        return found
+    if isinstance(found, str) and found and len(found) <= _MAX_ID_BYTES // 4:
+        return found  # no character has more than four bytes
     return f"sha256-{hashlib.sha256(event.value).hexdigest()}"
 
 
@@ -39,6 +39,19 @@ def time_us(event: Event) -> int:
         except ValueError:
             pass
     return max(event.timestamp_ms, 0) * 1000
+
+
+def time_text(event: Event) -> str:
+    """Return the same as RFC 3339, as the event has it."""
+    found = event.fields.get("occurred_at")
+    if isinstance(found, str):
+        try:
+            parse_rfc3339(found)
+        except ValueError:
+            pass
+        else:
+            return found
+    return format_epoch_ms(max(event.timestamp_ms, 0))
 
 
 def time_ms(event: Event) -> int:
