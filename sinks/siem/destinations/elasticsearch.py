@@ -190,7 +190,8 @@ class ElasticsearchClient:
                 again.add(index)
             else:
                 refused[index] = self._refusal(item)
-        if len(again) == len(items):  # nothing moved: that is the destination, not its items
+        # Where nothing of several moved, that is the destination, not its items.
+        if len(again) == len(items) > 1:
             status = items[0].status
             return Failed(f"item_{status}", f"all items answer {status}", throttled=True)
         return Delivered(refused, again)
