@@ -105,7 +105,9 @@ def forwarding(settings: Settings) -> Iterator[None]:
     assert took_s < 5.5, f"stopping took {took_s:.1f} s"
 
 
-def forwarder_process(settings: Settings, directory: Path, name: str = "forwarder") -> Child:
+def forwarder_process(
+    settings: Settings, directory: Path, name: str = "forwarder", **environment_more: str
+) -> Child:
     """A forwarder of its own, not yet started."""
     config = directory / f"{name}.toml"
     tables = [
@@ -124,6 +126,7 @@ def forwarder_process(settings: Settings, directory: Path, name: str = "forwarde
             "AUDITBUS_CONFIG": str(config),
             **SECRETS,
             "PYTHONPATH": str(Path(__file__).parents[1]),
+            **environment_more,
         },
         log=directory / f"{name}.log",
     )
