@@ -1,7 +1,6 @@
 """What tests/receivers/elasticsearch.py claims of `_bulk` is what a real OpenSearch does."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import orjson
