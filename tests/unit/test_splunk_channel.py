@@ -1,10 +1,9 @@
 """Counters of acknowledgement that begin anew: no word is believed that may be false."""
 
+import random
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from auditbus.sinks.siem.destinations.splunk_channel import Channels, State, Ticket
 
@@ -89,37 +88,31 @@ class _Indexer:
         self.__init__()  # type: ignore[misc]
 
 
-_STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(["begin", "answer", "lose", "index", "poll", "hear", "restart"]),
-        st.integers(0, 5),
-        st.integers(0, 1),
-    ),
-    max_size=60,
-)
+_STEPS = {"begin": 12, "answer": 12, "lose": 1, "index": 4, "poll": 8, "hear": 8, "restart": 1}
 
 
-@settings(max_examples=1500, deadline=None)
-@given(_STEPS)
-@pytest.mark.parametrize("indexers", [1, 2])
-def test_nothing_counts_as_indexed_that_is_not(
-    indexers: int, steps: list[tuple[str, int, int]]
-) -> None:
+@pytest.mark.parametrize(("indexers", "at_least"), [(1, 1000), (2, 20)])
+def test_nothing_counts_as_indexed_that_is_not(indexers: int, at_least: int) -> None:
     """Requests and polls overlap, go to any indexer, get lost, and indexers restart."""
+    believed = sum(_simulate(random.Random(seed), indexers) for seed in range(400))
+    assert believed > at_least  # and it does not get by with believing nothing
+
+
+def _simulate(rng: random.Random, indexers: int) -> int:
+    """Take 200 steps at random; return how many requests were believed to be indexed."""
     channels, servers = Channels(), [_Indexer() for _ in range(indexers)]
     under_way: list[tuple[int, str, int, int]] = []  # request, channel, serial, id
     answers: list[tuple[str, dict[int, bool]]] = []
     tickets: dict[int, Ticket] = {}
     indexed: set[int] = set()
-    request = 0
-    for step, pick, where in steps:
-        server = servers[where % indexers]
+    believed = 0
+    for request, step in enumerate(rng.choices(list(_STEPS), list(_STEPS.values()), k=200)):
+        server = rng.choice(servers)
         if step == "begin":
-            request += 1
             channel, serial = channels.begin()
             under_way.append((request, channel, serial, server.post(channel, request)))
         elif step in {"answer", "lose"} and under_way:
-            number, channel, serial, ack_id = under_way.pop(pick % len(under_way))
+            number, channel, serial, ack_id = under_way.pop(rng.randrange(len(under_way)))
             lost = step == "lose"
             channels.end(channel, serial, ack_id=None if lost else ack_id, is_answered=not lost)
             if not lost:
@@ -130,7 +123,7 @@ def test_nothing_counts_as_indexed_that_is_not(
             channel = channels.current
             answers.append((channel, server.poll(channel, channels.waiting)))
         elif step == "hear" and answers:
-            channels.hear(*answers.pop(pick % len(answers)))
+            channels.hear(*answers.pop(rng.randrange(len(answers))))
         elif step == "restart":
             server.restart()
         for number, ticket in list(tickets.items()):
@@ -138,3 +131,5 @@ def test_nothing_counts_as_indexed_that_is_not(
             if state is not State.WAITING:
                 del tickets[number]
             assert state is not State.INDEXED or number in indexed
+            believed += state is State.INDEXED
+    return believed
