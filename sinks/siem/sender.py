@@ -31,7 +31,7 @@ from auditbus.sinks.siem.outcomes import (
     Refusal,
     Rejected,
 )
-from auditbus.sinks.siem.records import Batch, Record
+from auditbus.sinks.siem.records import Batch, Offsets, Record
 
 __all__ = ["BLAMED_ATTEMPTS", "DEAD_LETTER_UNWRITTEN", "Sender", "Settlement"]
 
@@ -51,8 +51,8 @@ class Settlement:
 
     batch: Batch
     outcome: Outcome
-    done: tuple[Record, ...]
-    again: tuple[Record, ...]
+    done: Sequence[Record]
+    again: Sequence[Record]
 
 
 class Sender:
@@ -93,10 +93,14 @@ class Sender:
         outcome = self._guarded(accepted.confirm)
         if isinstance(outcome, Accepted):
             return Settlement(batch, outcome, (), ())
-        again: AbstractSet[int] = frozenset(range(len(batch.records)))
+        records = tuple(batch.records)
+        again: AbstractSet[int] = frozenset(range(len(records)))
         if isinstance(outcome, Delivered):  # the payload is gone: the refused are read again, too
             again = outcome.again | outcome.refused.keys()
-        return self._sort(batch, outcome, {batch.records[index] for index in again})
+            metrics.SINK_ROWS.labels(self._name, "delivered").inc(len(records) - len(again))
+        return self._sort(
+            replace(batch, records=records), outcome, {records[index] for index in again}
+        )
 
     def _deliver(self, batch: Batch, fit: Sequence[Record], events: list[bytes]) -> Outcome:
         parcel = Parcel(_parcel_id(batch, events), events, fit[-1].timestamp_ms)
@@ -143,7 +147,7 @@ class Sender:
                 metrics.SINK_ROWS.labels(self._name, "delivered").inc(delivered)
                 return self._sort(batch, outcome, again)
             case Accepted():
-                waiting = replace(batch, records=tuple(map(_without_payload, batch.records)))
+                waiting = replace(batch, records=Offsets(fit))  # what `confirm` counts in
                 return Settlement(waiting, outcome, unfit, ())
             case _:
                 return self._sort(batch, outcome, set(fit))
@@ -221,11 +225,6 @@ def _parcel_id(batch: Batch, events: Sequence[bytes]) -> str:
     that drops repeats would drop new events.
     """
     digest = hashlib.sha256(batch.topic.encode())
-    for event in events:
-        digest.update(event)
+    digest.update(b"".join(events))  # at once, so that other threads run meanwhile
     first, last = batch.records[0].offset, batch.records[-1].offset
     return f"audit_{batch.partition}_{first}_{last}_{digest.hexdigest()[:24]}"
-
-
-def _without_payload(record: Record) -> Record:
-    return replace(record, key=None, value=None, headers=())
