@@ -11,8 +11,14 @@ __all__ = ["is_uuid7", "uuid7"]
 _UUID7 = re.compile(
     r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
 )
+_is_uuid7 = _UUID7.fullmatch
 # The variant is the upper half of its hexadecimal digit: 10xx.
 _VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+_RANDOM_BYTES, _TAILS_AT_ONCE = 10, 128
+# The random parts of ids to come: one call of the system for many costs a tenth. A list, because
+# its pop() is one step that no other thread gets between.
+_tails: list[str] = []
+os.register_at_fork(after_in_child=_tails.clear)  # or parent and child would make the same ids
 
 
 def uuid7(epoch_ms: int | None = None) -> str:
@@ -23,13 +29,23 @@ def uuid7(epoch_ms: int | None = None) -> str:
     """
     if epoch_ms is None:
         epoch_ms = time.time_ns() // 1_000_000
-    digits = ((epoch_ms & 0xFFFF_FFFF_FFFF).to_bytes(6, "big") + os.urandom(10)).hex()
-    return (
-        f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}"
-        f"-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
-    )
+    try:
+        tail = _tails.pop()
+    except IndexError:
+        fresh = _fresh_tails()
+        tail = fresh.pop()
+        _tails.extend(fresh)
+    digits = f"{epoch_ms & 0xFFFF_FFFF_FFFF:012x}"
+    return f"{digits[:8]}-{digits[8:]}-{tail}"
+
+
+def _fresh_tails() -> list[str]:
+    digits = os.urandom(_RANDOM_BYTES * _TAILS_AT_ONCE).hex()
+    step = 2 * _RANDOM_BYTES
+    parts = (digits[at : at + step] for at in range(0, len(digits), step))
+    return [f"7{p[:3]}-{_VARIANT[p[4]]}{p[5:8]}-{p[8:]}" for p in parts]
 
 
 def is_uuid7(text: str) -> bool:
     """Tell whether `text` is a UUIDv7 with hyphens; upper case is accepted as RFC 9562 asks."""
-    return _UUID7.fullmatch(text) is not None
+    return _is_uuid7(text) is not None
