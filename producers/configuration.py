@@ -26,6 +26,7 @@ _DEFAULTS: Mapping[str, Option] = {
     "linger.ms": 5,
     "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 64 * 1024,
+    "reconnect.backoff.max.ms": 2_000,  # librdkafka's 10 s would hold back what waits
 }
 
 

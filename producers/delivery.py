@@ -134,6 +134,7 @@ class Delivery(msgspec.Struct, gc=False, eq=False):
     _state: int = _PENDING
     _handover: Handover | None = None
     _unseen_in: int | None = None
+    _is_told: bool = False
     _failure: DeliveryFailed | None = None
     _callbacks: tuple[Callable[[Delivery], object], ...] = ()
     _waiter: threading.Event | None = None
@@ -219,11 +220,20 @@ class Delivery(msgspec.Struct, gc=False, eq=False):
                 self._handover.resolved += 1
         self.fail(_failure(self.id, error, topic))
 
+    def give_up(self) -> None:
+        """Note that its caller has been told of its failure, should it end so."""
+        with self._ledger.lock:
+            self._is_told = True
+
     def fail(self, failure: DeliveryFailed) -> None:
         """End it, and count it as failed."""
         with self._ledger.lock:
             self._failure = failure
-            self._unseen_in = self._ledger.add_failure(failure)
+            round_ = self._ledger.add_failure(failure)
+            if self._is_told:
+                self._ledger.seen(round_)
+            else:
+                self._unseen_in = round_
             self._state = _FAILED
             self._value = None
         self._tell()
@@ -255,7 +265,7 @@ class Delivery(msgspec.Struct, gc=False, eq=False):
 
 def _failure(event_id: str, error: KafkaError, topic: str | None) -> DeliveryFailed:
     if error.code() in _PURGED:
-        reason = "not acknowledged before the producer was closed"
+        reason = "not acknowledged before the producer gave it up"
     else:
         reason = error.str()
     may_retry = error.retriable() or error.code() in _TIMED_OUT | _PURGED

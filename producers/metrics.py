@@ -21,11 +21,11 @@ class ProducerMetrics:
     oldest_waiting_s   age of the oldest event that waits, in memory or on disk; 0 where none does
     """
 
-    accepted: int
-    acknowledged: int
-    failed: int
-    dropped: int
-    waiting_events: int
-    spooled_events: int
-    spooled_bytes: int
-    oldest_waiting_s: float
+    accepted: int = 0
+    acknowledged: int = 0
+    failed: int = 0
+    dropped: int = 0
+    waiting_events: int = 0
+    spooled_events: int = 0
+    spooled_bytes: int = 0
+    oldest_waiting_s: float = 0.0

@@ -123,6 +123,7 @@ class Outbox:
 
     def recall(self, delivery: Delivery) -> None:
         """Let an event that its caller has given up reach Kafka no more, where that can be had."""
+        delivery.give_up()
 
     def secure(self) -> None:
         """Force what was spooled to the disk."""

@@ -134,6 +134,7 @@ class SpoolingOutbox(Outbox):
 
     def recall(self, delivery: Delivery) -> None:
         """Give up this librdkafka handle, and with it the event: no other way takes one back."""
+        super().recall(delivery)
         if not delivery.done:
             self.ledger.link_failed = True
 
@@ -149,8 +150,11 @@ class SpoolingOutbox(Outbox):
             return False
         if self._live.is_set() and not self._store.events:
             return True
+        return self._is_stalled()  # Kafka takes nothing: no use in waiting
+
+    def _is_stalled(self) -> bool:
         last_s = max(self._behind_since_s, self._acknowledged_at_s)
-        return time.monotonic() - last_s > _STALLED_S  # Kafka takes nothing: no use in waiting
+        return time.monotonic() - last_s > _STALLED_S
 
     def metrics(self) -> ProducerMetrics:
         """Return the counts of now; cheap, takes no lock."""
@@ -180,10 +184,16 @@ class SpoolingOutbox(Outbox):
             self._watch(now_s)
         else:
             self._catch_up(now_s)
-        self._store.reclaim(self._too_old_ms())
+        self._reclaim()
         if self._options.sync_s and now_s - self._synced_at_s >= self._options.sync_s:
             self._synced_at_s = now_s
             self._store.sync()
+
+    def _reclaim(self) -> None:
+        oldest_ms = self._too_old_ms()
+        self._store.reclaim(oldest_ms)
+        if self._store.is_too_old(oldest_ms) and self._is_stalled():
+            self.ledger.link_failed = True  # librdkafka holds some of it: take that back as well
 
     def _note_progress(self, now_s: float) -> None:
         if self.ledger.acknowledged != self._acknowledged:

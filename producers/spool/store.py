@@ -235,7 +235,9 @@ class SpoolStore:
             segment = self._segments[self._reading]
             offset = max(self._offset, segment.start)
             if offset < segment.size:
-                return self._read(segment, offset, oldest_ms)
+                if records := self._read(segment, offset, oldest_ms):
+                    return records
+                continue  # all too old, or damaged
             if self._reading == len(self._segments) - 1:
                 break  # it may grow yet
             self._reading, self._offset = self._reading + 1, 0
@@ -302,6 +304,11 @@ class SpoolStore:
             if segment.last_ms < oldest_ms:
                 self._ledger.drop(segment.waiting)
                 self._delete(index)
+
+    def is_too_old(self, oldest_ms: int) -> bool:
+        """Tell whether all of the oldest segment was spooled before `oldest_ms`, and waits."""
+        head = next(iter(self._segments), None)
+        return head is not None and 0 < head.last_ms < oldest_ms and head.waiting > 0
 
     def _finished(self, segment: Segment) -> bool:
         is_last = len(self._segments) == 1

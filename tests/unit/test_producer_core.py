@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -322,7 +321,10 @@ def test_a_signal_handler_may_emit_in_the_midst_of_emit(producer: AuditProducer)
 
     before = signal.signal(signal.SIGUSR1, handle)
     try:
-        with producer._outbox._lock, producer._outbox.ledger.lock:  # what emit and a handle's reader hold
+        with (
+            producer._outbox._lock,
+            producer._outbox.ledger.lock,
+        ):  # what emit and a handle's reader hold
             signal.raise_signal(signal.SIGUSR1)
             assert handled[0].exception is None
     finally:
