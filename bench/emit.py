@@ -24,8 +24,8 @@ _NOTES = (
     f"emit_*: one thread emits {_BURST_EVENTS:,} events in a row to a real Kafka beside it.",
     "delivered_events_per_s: of the same, until the last is acknowledged.",
     (
-        "delivered_cpu_us_per_event: processor time of this process, all threads: emit, librdkafka, "
-        "delivery reports."
+        "delivered_cpu_us_per_event: processor time of this process, all threads: emit, "
+        "librdkafka, delivery reports."
     ),
     f"paced_*: {_PACED_EVENTS:,} events at {_PACED_RATE:,} a second, {_PACED_BATCH} at a time.",
     "Between the paced ones the thread sleeps: its code and data leave the processor's caches.",

@@ -42,8 +42,8 @@ def run() -> Measured:
         demands={"blocks_per_million_calls": "no growth", "calls": "10,000,000"},
         notes=(
             (
-                "blocks: sys.getallocatedblocks(), Python's own allocations, after a flush and a full "
-                "collection; rss: of the whole process, librdkafka's memory among it."
+                "blocks: sys.getallocatedblocks(), Python's own allocations, after a flush and "
+                "a full collection; rss: of the whole process, librdkafka's memory among it."
             ),
             f"Measured from after the first {_WARM_UP_CALLS:,} calls on.",
         ),

@@ -609,7 +609,7 @@ def test_24_an_event_loop_is_not_blocked(
             await asyncio.sleep(0.005)
             longest_s = max(longest_s, time.perf_counter() - before_s)
 
-    async def serve() -> None:
+    async def serve() -> AuditProducer:
         producer = _producer(
             settings,
             spool=Spool(spool, after_s=0.3),
@@ -642,12 +642,14 @@ def test_24_an_event_loop_is_not_blocked(
         )
         assert sure.spooled
         emitted.append(sure.id)
-        await asyncio.to_thread(fresh_kafka.start)
-        await asyncio.to_thread(producer.close)
         done.set()
         await watcher
+        return producer
 
-    asyncio.run(serve())
+    producer = asyncio.run(serve())
+    fresh_kafka.start()
+    wait_until(lambda: producer.metrics().spooled_events == 0, deadline_s=60, what="it drains")
+    producer.close()
     assert longest_s < 0.5  # an outage of seconds; one sleep of 5 ms on two busy cores
     _assert_complete(settings, emitted, may_repeat=True)
 
