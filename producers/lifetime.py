@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import ctypes
 import os
 import weakref
 from typing import Protocol
@@ -35,6 +34,8 @@ def keep_for_ever(thing: object) -> None:
     A forked process has none of its parent's threads: librdkafka would wait for ever to join them
     if the child destroyed the parent's handle.
     """
+    import ctypes  # in the child of a fork alone
+
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
@@ -50,4 +51,5 @@ def _at_exit() -> None:
         producer.at_exit()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+if hasattr(os, "register_at_fork"):  # Windows has none, and no fork
+    os.register_at_fork(after_in_child=_after_fork_in_child)

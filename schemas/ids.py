@@ -20,7 +20,8 @@ _RANDOM_BYTES, _TAILS_AT_ONCE = 10, 128
 # The random parts of ids to come: one call of the system for many costs a tenth. A list, because
 # its pop() is one step that no other thread gets between.
 _tails: list[str] = []
-os.register_at_fork(after_in_child=_tails.clear)  # or parent and child would make the same ids
+if hasattr(os, "register_at_fork"):  # or parent and child would make the same ids
+    os.register_at_fork(after_in_child=_tails.clear)
 
 
 def uuid7(epoch_ms: int | None = None) -> str:

@@ -210,34 +210,40 @@ class SpoolingOutbox(Outbox):
                 self._fall_behind("a process ended and left some")
 
     def _catch_up(self, now_s: float) -> None:
-        self._store.adopt_claimed()
         self._copy_memory()
+        self._store.adopt_claimed()
         if now_s >= self._paused_until_s:
             self._drain()
             self._try_live()
 
     def _copy_memory(self) -> None:
-        try:
-            while self._memory:
+        at_once = _COPY_AT_ONCE
+        while self._memory:
+            try:
                 with self._lock:
-                    self._copy_some()
-        except SpoolFull as error:
-            if not self._full:
-                _log.error("%d audit events stay in memory: %s", self.waiting(), error)
-            self._full = True
-        else:
-            self._full = False
+                    self._copy_some(at_once)
+            except SpoolFull as error:
+                if at_once > 1:  # there may be room for fewer
+                    at_once //= 10
+                    continue
+                if not self._full:
+                    _log.error("%d audit events stay in memory: %s", self.waiting(), error)
+                self._full = True
+                return
+        self._full = False
 
-    def _copy_some(self) -> None:
+    def _copy_some(self, at_once: int) -> None:
         """Copy the oldest of memory to the spool; the lock is held. Raises SpoolFull."""
-        oldest = list(islice(self._memory, _COPY_AT_ONCE))
+        oldest = list(islice(self._memory, at_once))
         now_ms = time.time_ns() // 1_000_000
-        for handed_over, group in groupby(oldest, key=lambda item: item._handed_over):  # noqa: SLF001
+        for in_queue, group in groupby(oldest, key=lambda item: item._handed_over):  # noqa: SLF001
             # Read once: an answer may come, and take the value away, at any time.
             values = [(item, item._value) for item in group if item._may_spool]  # noqa: SLF001
             kept = [(item, value) for item, value in values if value is not None]
             if not kept:
                 continue
+            # Where the drain lags behind, what was handed over is sent again rather than lost.
+            handed_over = in_queue and not self._store.unread_bytes
             data = b"".join(frame(value, item._key, now_ms) for item, value in kept)  # noqa: SLF001
             segment = self._store.append(data, len(kept), now_ms)
             handover = None

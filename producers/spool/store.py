@@ -6,8 +6,8 @@
   ▲ all answered: delete              ▲ reader: handed over up to here  ▲ append
 ```
 
-Adopted segments, of dead processes, come before this process's own. `append` is called by any
-thread, one at a time (the outbox's lock); everything else by the outbox's own thread.
+Segments of dead processes are adopted at the start, before this process's own, or later. `append`
+is called by any thread, one at a time (the outbox's lock); the rest by the outbox's own thread.
 """
 
 from __future__ import annotations
@@ -339,7 +339,7 @@ class SpoolStore:
         return bool(self._claimed)
 
     def adopt_claimed(self) -> None:
-        """Take over what was claimed, as the oldest, while nothing of this store was read.
+        """Take over what was claimed: as the oldest, or behind what the drain has begun with.
 
         Reads it all once: torn tails are cut, and logged.
         """
@@ -352,7 +352,11 @@ class SpoolStore:
             else:
                 lane.remove()
         with self._lock:
-            self._segments[:0] = found
+            if self._reading or self._offset:
+                self._seal()
+                self._segments += found
+            else:
+                self._segments[:0] = found
             self.bytes += sum(segment.size for segment in found)
         if found:
             events = sum(segment.frames for segment in found)
