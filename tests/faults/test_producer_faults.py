@@ -17,12 +17,14 @@ import time
 import urllib.request
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 from confluent_kafka import Message
+from confluent_kafka.admin import NewTopic
 
 from auditbus.deploy.local.ports import free_port
 from auditbus.producers import (
@@ -35,6 +37,7 @@ from auditbus.producers import (
     SpoolFull,
     WouldBlock,
 )
+from auditbus.runtime.kafka import new_admin
 from auditbus.runtime.settings import Settings
 from tests.backends.parts import Kafka
 from tests.oracle import ALL_WELL, judge
@@ -725,3 +728,56 @@ def test_24_a_producer_closed_before_the_fork_stays_closed(settings: Settings) -
     assert os.read(reader, 100) == b"closed"
     os.close(reader)
     os.close(writer)
+
+
+def test_22_a_topic_that_does_not_exist_yet_costs_nothing(
+    fresh_kafka: Kafka, settings: Settings, spool: Path
+) -> None:
+    """Kafka answers and refuses: the spool keeps the events until somebody mends it."""
+    options = {"topic.metadata.propagation.max.ms": 500, "topic.metadata.refresh.interval.ms": 500}
+    producer = _producer(
+        settings, topic="made.later", spool=Spool(spool, after_s=0.3), options=options
+    )
+    emitted = [_emit(producer, number).id for number in range(300)]
+    wait_until(
+        lambda: producer.metrics().spooled_events == 300, deadline_s=30, what="all are spooled"
+    )
+    emitted += [_emit(producer, number).id for number in range(300, 600)]
+    admin = new_admin(settings.kafka)
+    admin.create_topics([NewTopic("made.later", 4)])["made.later"].result(10)
+    wait_until(lambda: producer.metrics().spooled_events == 0, deadline_s=90, what="it drains")
+    producer.close()
+    messages = read_topic(settings, "made.later", until=lambda found: len(found) >= 600)
+    events = _decoded(messages)
+    assert judge(emitted, [event["id"] for event in events]).missing == []
+    assert producer.metrics().failed == 0
+    _assert_in_order(events)
+    _assert_gapless(events)
+
+
+def test_22_an_event_that_no_broker_takes_does_not_hold_up_the_others(
+    fresh_kafka: Kafka, settings: Settings, spool: Path
+) -> None:
+    admin = new_admin(settings.kafka)
+    small = NewTopic("small", 4, config={"max.message.bytes": "20000"})
+    admin.create_topics([small])["small"].result(10)
+    fresh_kafka.kill()
+    producer = _producer(
+        settings,
+        topic="small",
+        spool=Spool(spool, after_s=0.3),
+        options={"compression.type": "none", "batch.num.messages": 1},
+    )
+    emitted = [_emit(producer, number).id for number in range(10)]
+    poison = _emit(producer, 10, description="x" * 100_000)
+    emitted += [_emit(producer, number).id for number in range(11, 20)]
+    fresh_kafka.start()
+    wait_until(lambda: producer.metrics().spooled_events == 0, deadline_s=60, what="it drains")
+    assert producer.metrics().failed == 1
+    assert producer.metrics().acknowledged == 19
+    with suppress(DeliveryFailed):  # told here where the handle was not spooled in time
+        producer.close()
+    events = _decoded(read_topic(settings, "small", until=lambda found: len(found) >= 19))
+    assert judge(emitted, [event["id"] for event in events]) == ALL_WELL
+    assert poison.id not in _ids(events)
+    _assert_in_order(events)
