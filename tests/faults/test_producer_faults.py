@@ -781,3 +781,35 @@ def test_22_an_event_that_no_broker_takes_does_not_hold_up_the_others(
     assert judge(emitted, [event["id"] for event in events]) == ALL_WELL
     assert poison.id not in _ids(events)
     _assert_in_order(events)
+
+
+def test_22_kafka_hangs_and_a_fail_closed_caller_has_the_connection_given_up(
+    fresh_kafka: Kafka, settings: Settings, spool: Path
+) -> None:
+    """What is in flight then may have been taken, may not: it comes again, each in its place."""
+    pid = getattr(fresh_kafka, "pid", None)
+    if pid is None:
+        pytest.skip("a container's broker cannot be halted from here")
+    producer = _producer(settings, spool=Spool(spool, after_s=0.5))
+    emitted = [_emit(producer, 0, delivery="fail_closed", timeout_s=60).id]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        emitted += [_emit(producer, number).id for number in range(1, 500)]
+        with pytest.raises(DeliveryFailed):
+            producer.emit(action="Logout", delivery="fail_closed", timeout_s=0.3)
+        emitted += [_emit(producer, number).id for number in range(500, 1_000)]
+        wait_until(
+            lambda: producer.metrics().spooled_events == 999, deadline_s=30, what="all spooled"
+        )
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    emitted += [_emit(producer, number).id for number in range(1_000, 1_500)]
+    wait_until(lambda: producer.metrics().spooled_events == 0, deadline_s=60, what="it drains")
+    producer.close()
+    events = _events(settings, len(emitted))
+    events = [event for event in events if event["action"] == "Login"]  # the other one may be there
+    findings = judge(emitted, [event["id"] for event in events])
+    assert findings.missing == []
+    assert findings.unexpected == []
+    _assert_in_order(events)
+    assert len({event["producer"]["seq"] for event in _first_copies(events)}) == len(emitted)
