@@ -16,6 +16,7 @@ from auditbus.producers.assembly import EventAssembler
 from auditbus.producers.configuration import Option, producer_config
 from auditbus.producers.delivery import Delivery, DeliveryLedger
 from auditbus.producers.fields import EventFields
+from auditbus.producers.redaction import Redactor
 from auditbus.runtime.errors import DeliveryFailed, ProducerClosed, QueueFull, SettingsError
 from auditbus.schemas.catalogue import Catalogue
 from auditbus.schemas.topics import TopicNames
@@ -50,6 +51,7 @@ class AuditProducer:
         topic: str = TopicNames().events,
         operator_account: str = "system",
         catalogue: Catalogue | None = None,
+        redactor: Redactor | None = None,
         client_id: str = "auditbus-producer",
         delivery_timeout_s: float = 120.0,
         options: Mapping[str, Option] | None = None,
@@ -60,6 +62,7 @@ class AuditProducer:
         topic               the topic of raw events.
         operator_account    the account id of events that name no account.
         catalogue           gives the default descriptions (default: the built-in actions).
+        redactor            takes the secrets out (default: the built-in rules).
         client_id           librdkafka's `client.id`: who is writing, in the broker's logs.
         delivery_timeout_s  an event not acknowledged by then has failed.
         options             more librdkafka options: `security.protocol`, `sasl.*`, `ssl.*`,
@@ -75,7 +78,9 @@ class AuditProducer:
             reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
             raise SettingsError(f"AuditProducer options: {reason}") from None
         self._topic = topic
-        self._assemble = EventAssembler(operator_account, catalogue or Catalogue.builtin())
+        self._assemble = EventAssembler(
+            operator_account, catalogue or Catalogue.builtin(), redactor
+        )
         self._ledger = DeliveryLedger()
         self._emitted = 0
         self._pid = os.getpid()
