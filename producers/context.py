@@ -88,7 +88,7 @@ def unbind(*names: str) -> None:
     """
     for name in names:
         _known(name)
-    bind(**dict.fromkeys(names or _NAMES))  # type: ignore[misc]
+    bind(**dict.fromkeys(names or _NAMES))
 
 
 @contextmanager

@@ -19,10 +19,10 @@ Network = IPv4Network | IPv6Network
 _MAX_HOPS = 16
 _MAX_ELEMENT = 256
 _MAX_HOP = 64
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_PAIR = rf'{_TOKEN}=(?:{_TOKEN}|"(?:[^"\\]|\\.)*")'
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_PAIR = rf'{_WORD}=(?:{_WORD}|"(?:[^"\\]|\\.)*")'
 _ELEMENT = re.compile(rf"[ \t]*(?:{_PAIR})?(?:[ \t]*;[ \t]*(?:{_PAIR})?)*[ \t]*")
-_FOR = re.compile(rf'(?:^|;)[ \t]*for=(?:({_TOKEN})|"((?:[^"\\]|\\.)*)")', re.IGNORECASE)
+_FOR = re.compile(rf'(?:^|;)[ \t]*for=(?:({_WORD})|"((?:[^"\\]|\\.)*)")', re.IGNORECASE)
 _WITH_PORT = re.compile(r"\[([^\]]*)\](?::\w+)?|([0-9.]+):\w+")
 
 
@@ -35,7 +35,9 @@ class TrustedProxies:
         Raises ValueError, naming the network.
         """
         if isinstance(networks, str):
-            raise ValueError("trusted proxies: a list of networks, not one text")
+            raise ValueError(  # noqa: TRY004 -- one kind of error for wrong settings
+                "trusted proxies: a list of networks, not one text"
+            )
         names = tuple(networks)
         self._unix = "unix" in names
         self._networks: list[Network] = []

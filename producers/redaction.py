@@ -43,7 +43,7 @@ _STRUCTURES = frozenset({Account, Actor, Context, Credential, Delegate, EventErr
 _MAX_KNOWN = 4096
 _join = "\0".join
 # The names that the schema itself gives inside its objects, without `credential`.
-_SCHEMA_NAMES = (
+_SCHEMA_NAMES = (  # noqa: SIM905 -- words read better than thirty lines
     "type id name email on_behalf_of ip forwarded_for user_agent client_hints request_id session_id"
     " trace_id code message service version instance epoch seq field before after redacted"
 ).split()
@@ -141,7 +141,9 @@ class Redactor:
                 clean[name] = self._walk(value, ids=name in _ID_HOLDERS)
         return clean
 
-    def _gather(self, value: Any, texts: list[str], exempt: str | None = None) -> bool:
+    def _gather(  # noqa: C901, PLR0911, PLR0912 -- one branch a type, on the hot path
+        self, value: Any, texts: list[str], exempt: str | None = None
+    ) -> bool:
         """Add the texts of `value` to `texts`; False where a name or a type asks for the walk."""
         kind = type(value)
         if kind is dict:
@@ -178,9 +180,11 @@ class Redactor:
     def _learn(self, names: Iterable[Any], exempt: str | None = None) -> bool:
         """Tell whether none of the names is a secret's, and know them from now on."""
         for name in names:
-            if name != exempt and (self._is_secret_name(name) or not self._screen(name)):
+            if name in self._known or name == exempt:
+                continue
+            if self._is_secret_name(name) or not self._screen(name):
                 return False
-            if name not in _LABELLED and name != exempt and len(self._known) < _MAX_KNOWN:
+            if name not in _LABELLED and len(self._known) < _MAX_KNOWN:
                 self._known.add(name)
         return True
 
@@ -255,7 +259,7 @@ class Redactor:
         return not is_count and self._is_secret_name(name)
 
     def _add(self, clean: dict[str, Any], name: str, value: Any) -> bool:
-        """Put a member into `clean`, its name without secrets too; tell whether the name changed."""
+        """Put a member into `clean`, its name without secrets; tell whether the name changed."""
         shown = base = self._text(name)
         count = 1
         while shown in clean:

@@ -131,7 +131,7 @@ _MAX_PASSES = 8
 
 
 def is_card_number(digits: str) -> bool:
-    """Tell whether 13 to 19 digits are in an issuer's range and pass Luhn's check (ISO/IEC 7812)."""
+    """Tell whether the digits are in an issuer's range and pass Luhn's check (ISO/IEC 7812)."""
     if _ISSUERS.fullmatch(digits) is None:
         return False
     doubled = (sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2])

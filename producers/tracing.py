@@ -17,6 +17,6 @@ def current_trace_id() -> str | None:
         return None
     try:
         span = trace.get_current_span().get_span_context()
-        return f"{span.trace_id:032x}" if span.is_valid else None
     except Exception:  # noqa: BLE001 -- half-imported, or another's package: never cost an event
         return None
+    return f"{span.trace_id:032x}" if span.is_valid else None
