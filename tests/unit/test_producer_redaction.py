@@ -17,7 +17,8 @@ from auditbus.producers import Redactor, SecretPattern
 from auditbus.producers.assembly import EventAssembler
 from auditbus.producers.secret_names import SecretNames
 from auditbus.producers.secret_patterns import MARK, is_card_number
-from auditbus.schemas import Account, Actor, Catalogue, Change, Context, Credential, Target
+from auditbus.schemas import Account, Actor, Catalogue, Target
+from auditbus.schemas.event import Change, Context, Credential
 
 ID = "019cd000-0000-7000-8000-000000000001"
 AT = "2026-11-22T10:00:00.123Z"
@@ -45,7 +46,8 @@ def text_of(value: str) -> str:
 
 SECRET_NAMES = [
     "password", "Password", "PASSWORD", "user_password", "userPassword", "dbpassword", "PGPASSWORD",
-    "new_password", "password2", "password_hash", "passwd", "pwd", "passphrase", "secret", "secrets",
+    "new_password", "password2", "password_hash", "passwd", "pwd", "passphrase", "secret",
+    "secrets",
     "client_secret", "clientSecret", "token", "access_token", "accessToken", "accesstoken",
     "X-Auth-Token", "csrf-token", "authorization", "Authorization", "Proxy-Authorization",
     "api_key", "apiKey", "api-key", "APIKey", "X-Api-Key", "apikeys", "private_key",
@@ -287,6 +289,11 @@ def _card(digits: str) -> str:
     return next(card for last in "0123456789" if is_card_number(card := f"4{digits}{last}"))
 
 
+def _jwt(data: bytes) -> str:
+    body = base64.urlsafe_b64encode(data).decode().rstrip("=")
+    return f"eyJhbGciOiJIUzI1NiJ9.eyJ{body[:40]}.{body[40:]}"
+
+
 SECRETS = st.one_of(
     ALNUM.map("ghp_{}".format),
     ALNUM.map("glpat-{}".format),
@@ -294,7 +301,7 @@ SECRETS = st.one_of(
     ALNUM.map("sk_live_{}".format),
     ALNUM.map("whsec_{}".format),
     st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=16, max_size=16).map("AKIA{}".format),
-    st.binary(min_size=60, max_size=90).map(lambda b: _jwt(b)),
+    st.binary(min_size=60, max_size=90).map(_jwt),
     st.binary(min_size=40, max_size=90).map(
         lambda b: (
             f"-----BEGIN PRIVATE KEY-----\n{base64.encodebytes(b).decode()}"
@@ -303,11 +310,6 @@ SECRETS = st.one_of(
     ),
     st.text("0123456789", min_size=14, max_size=14).map(_card),
 )
-
-
-def _jwt(data: bytes) -> str:
-    body = base64.urlsafe_b64encode(data).decode().rstrip("=")
-    return f"eyJhbGciOiJIUzI1NiJ9.eyJ{body[:40]}.{body[40:]}"
 
 
 def _nested(leaf: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -389,8 +391,9 @@ def test_everything_else_survives_byte_for_byte(metadata: dict[str, str]) -> Non
 
 HOSTILE = [
     "password=", "://a:", "eyJ", "eyJ.", "-----BEGIN PRIVATE KEY-----", "1 ", "4111-", "a=",
-    '":"', "\\\"", "Bearer ", "a.a-", "=", ":", '": ', "aaaaaaaa", "password: ", "Basic a", "Cookie:",
-    "AKIA", "xoxb-", "-", ".", " ", "@", "://a:b", "'", "a:b@", "password='", "sk-", "0", "[", "%5B",
+    '":"', "\\\"", "Bearer ", "a.a-", "=", ":", '": ', "aaaaaaaa", "password: ", "Basic a",
+    "Cookie:", "AKIA", "xoxb-", "-", ".", " ", "@", "://a:b", "'", "a:b@", "password='", "sk-", "0",
+    "[", "%5B",
 ]  # fmt: skip
 
 
