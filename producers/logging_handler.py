@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-from auditbus.producers.recording import Emitter
+from auditbus.producers.recording import Emitter, error_of
 from auditbus.runtime.errors import PublishError
 from auditbus.schemas.errors import InvalidEvent, RejectCode
 
@@ -74,10 +74,7 @@ class AuditHandler(logging.Handler):
             "occurred_at": datetime.fromtimestamp(record.created, UTC),
         }
         if record.exc_info and (error := record.exc_info[1]) is not None:
-            fields["error"] = {
-                "code": type(error).__name__,
-                "message": str(error)[:_MAX_MESSAGE] or None,
-            }
+            fields["error"] = error_of(error)
         if record.levelno >= logging.ERROR:
             fields["outcome"] = "failure"
         fields.update((name, value) for name, value in (given or {}).items() if value is not None)

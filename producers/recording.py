@@ -14,7 +14,7 @@ from auditbus.producers.changes import changes_between, snapshot
 from auditbus.runtime.errors import PublishError
 from auditbus.schemas.errors import InvalidEvent
 
-__all__ = ["Emitter", "Recording", "recorded"]
+__all__ = ["Emitter", "Recording", "error_of", "recorded"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -116,11 +116,10 @@ class Recording:
             "metadata": {**self.metadata, "duration_ms": duration_ms},
         }
         if error is not None:
-            fields["outcome"] = "failure"
-            fields["error"] = _error_of(error)
+            fields.update(outcome="failure", error=error_of(error))
         elif fields.get("outcome") is None and fields.get("error") is None:
             fields["outcome"] = "success"
-        return fields
+        return {name: value for name, value in fields.items() if value is not None}
 
     def _lost(self, lost: Exception, error: BaseException | None) -> None:
         action = self._fields.get("action")
@@ -245,10 +244,11 @@ def _arguments(
     return call.arguments
 
 
-def _error_of(error: BaseException) -> Fields:
+def error_of(error: BaseException) -> Fields:
+    """Return the event's `error` for an exception: its class, and 2,048 characters of its text."""
     try:
         message = str(error)
     except Exception:  # noqa: BLE001 -- an exception class of the service's own
         message = ""
     message = message[:_MAX_MESSAGE].encode("utf-8", "replace").decode()
-    return {"code": type(error).__name__, "message": message or None}
+    return {"code": type(error).__name__, **({"message": message} if message else {})}
