@@ -48,7 +48,7 @@ class EmitProgress:
         )
 
     def end_file(self, bytes_read: int, records: int) -> None:
-        """The next `update` is about another file."""
+        """Expect that the next `update` is about another file."""
         self.update(bytes_read, records)
         self._before += bytes_read
 

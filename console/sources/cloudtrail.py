@@ -7,138 +7,160 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from auditbus.console.sources.mapping import (
-    EventMapping,
     Members,
     SourceFormat,
+    View,
     action_of,
-    canonical,
-    compact,
     email_in,
     identity,
     members,
-    metadata,
     moment,
-    object_of,
-    objects_of,
-    required,
-    text,
+    rest_of,
+    view,
 )
 
 __all__ = ["FORMAT"]
 
 _NAME = "cloudtrail"
-_PEOPLE = frozenset(
-    {
-        "Root",
-        "IAMUser",
-        "FederatedUser",
-        "SAMLUser",
-        "WebIdentityUser",
-        "IdentityCenterUser",
-        "Directory",
-    }
+_PLACED = frozenset(
+    {"eventName", "eventTime", "errorCode", "errorMessage"}
+    | {"sourceIPAddress", "userAgent", "requestID"}
 )
+_PEOPLE = frozenset(
+    {"Root", "IAMUser", "FederatedUser", "SAMLUser", "WebIdentityUser", "IdentityCenterUser"}
+    | {"Directory"}
+)
+_SERVICES = frozenset({"AssumedRole", "Role", "AWSAccount", "AWSService"})
 # IAM Identity Center signs people in through roles whose names begin so.
 _SIGN_ON_ROLE = "AWSReservedSSO_"
 _TARGET_SUFFIXES = (("Name", "name"), ("Id", "id"), ("Arn", "id"), ("ARN", "id"))
 
 
-def _map(record: Members, account: str | None) -> EventMapping:
-    event_id = record.get("eventID")
-    source_id = event_id.encode() if type(event_id) is str and event_id else canonical(record)
-    at = moment("eventTime", required(record, "eventTime"))
-    action = action_of("eventName", required(record, "eventName"))
-    who = object_of(record, "userIdentity")
-    actor = _actor(who)
-    source = record.get("eventSource")
-    answer = record.get("responseElements")
-    error = members(code=text(record, "errorCode"), message=text(record, "errorMessage"))
+class _Issuer(View, frozen=True, rename="camel"):
+    arn: str | None = None
+    user_name: str | None = None
+
+
+class _Session(View, frozen=True, rename="camel"):
+    session_issuer: _Issuer | None = None
+
+
+class _Person(View, frozen=True, rename="camel"):
+    user_id: str | None = None
+
+
+class _Identity(View, frozen=True, rename="camel"):
+    type: str | None = None
+    arn: str | None = None
+    principal_id: str | None = None
+    account_id: str | None = None
+    user_name: str | None = None
+    invoked_by: str | None = None
+    access_key_id: str | None = None
+    credential_id: str | None = None
+    session_context: _Session | None = None
+    on_behalf_of: _Person | None = None
+
+
+class _Resource(View, frozen=True):
+    type: str | None = None
+    arn: str | None = msgspec.field(name="ARN", default=None)
+    arn_prefix: str | None = msgspec.field(name="ARNPrefix", default=None)
+
+
+class _Record(View, frozen=True, rename="camel"):
+    event_id: str | None = msgspec.field(name="eventID", default=None)
+    event_time: str | None = None
+    event_name: str | None = None
+    event_source: str | None = None
+    user_identity: _Identity | None = None
+    recipient_account_id: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    source_ip: str | None = msgspec.field(name="sourceIPAddress", default=None)
+    user_agent: str | None = None
+    request_id: str | None = msgspec.field(name="requestID", default=None)
+    resources: list[_Resource] | None = None
+    request_parameters: dict[str, Any] | None = None
+    response_elements: Any = None
+
+
+_NOBODY = _Identity()
+
+
+def _map(record: Members, account: str | None) -> Members:
+    read = view(_Record, record)
+    at = moment("eventTime", read.event_time)
+    action = action_of("eventName", read.event_name)
+    who = read.user_identity or _NOBODY
+    answer = read.response_elements
+    error = members(code=read.error_code, message=read.error_message)
     # A sign-in that fails may have neither code nor message.
     failed = bool(error) or (type(answer) is dict and answer.get(action) == "Failure")
-    if account is None:
-        account = text(record, "recipientAccountId") or text(who, "accountId", "userIdentity.")
-    return compact(
-        {
-            "id": identity(at, _NAME, source_id),
-            "action": action,
-            "occurred_at": at[0],
-            "account": {"id": account} if account else None,
-            "actor": actor,
-            "targets": _targets(record),
-            "description": f"{action} ({source})" if type(source) is str and source else None,
-            "outcome": "failure" if failed else "success",
-            "error": error,
-            "context": members(
-                ip=text(record, "sourceIPAddress"),
-                user_agent=text(record, "userAgent"),
-                request_id=text(record, "requestID"),
-            ),
-            "metadata": metadata(_NAME, record),
-        }
-    )
-
-
-def _actor(who: Members) -> dict[str, Any]:
-    path = "userIdentity."
-    kind = text(who, "type", path)
-    arn = text(who, "arn", path)
-    user_name = text(who, "userName", path)
-    service = text(who, "invokedBy", path)
-    session = object_of(who, "sessionContext", path)
-    role = object_of(session, "sessionIssuer", path + "sessionContext.")
-    role_name = text(role, "userName", path + "sessionContext.sessionIssuer.")
-    role_arn = text(role, "arn", path + "sessionContext.sessionIssuer.")
-    name = user_name
-    if name is None and arn is not None and ":assumed-role/" in arn:
-        name = arn.rpartition("/")[2]
-    key = text(who, "accessKeyId", path)
-    credential_id = text(who, "credentialId", path)
+    account = account or read.recipient_account_id or who.account_id
     return members(
-        type=_actor_type(kind, role_name, service),
-        id=arn or text(who, "principalId", path) or service or text(who.copy(), "accountId", path),
-        name=name or role_name or service,
-        email=email_in(name),
-        credential=(
-            {"type": "access_key", "id": key}
-            if key
-            else {"type": "identity_center_session", "id": credential_id}
-            if credential_id
-            else None
-        ),
-        on_behalf_of=_behalf(who, role_arn, role_name),
+        id=identity(at, _NAME, read.event_id, record),
+        action=action,
+        occurred_at=at[0],
+        account={"id": account} if account else None,
+        actor=_actor(who),
+        targets=_targets(read),
+        description=f"{action} ({read.event_source})" if read.event_source else None,
+        outcome="failure" if failed else "success",
+        error=error,
+        context=members(ip=read.source_ip, user_agent=read.user_agent, request_id=read.request_id),
+        metadata={_NAME: rest_of(record, _PLACED)},
     )
 
 
-def _actor_type(kind: str | None, role_name: str | None, service: str | None) -> str:
-    if kind in _PEOPLE:
-        return "user"
-    if kind == "AssumedRole" and role_name is not None and role_name.startswith(_SIGN_ON_ROLE):
-        return "user"
-    return "service" if kind in {"AssumedRole", "Role", "AWSAccount", "AWSService"} else "system"
+def _actor(who: _Identity) -> Members:
+    role = who.session_context.session_issuer if who.session_context else None
+    role_name = role.user_name if role else None
+    name = who.user_name
+    if name is None and who.arn is not None and ":assumed-role/" in who.arn:
+        name = who.arn.rpartition("/")[2]
+    if who.type in _PEOPLE or (role_name is not None and role_name.startswith(_SIGN_ON_ROLE)):
+        kind = "user"
+    else:
+        kind = "service" if who.type in _SERVICES else "system"
+    return members(
+        type=kind,
+        id=who.arn or who.principal_id or who.invoked_by or who.account_id,
+        name=name or role_name or who.invoked_by,
+        email=email_in(name),
+        credential=_credential(who),
+        on_behalf_of=_behalf(who, role),
+    )
 
 
-def _behalf(who: Members, role_arn: str | None, role_name: str | None) -> dict[str, str] | None:
-    """Return whose rights were used: a person's, passed on by an application, or a role's."""
-    person = object_of(who, "onBehalfOf", "userIdentity.")
-    if user_id := text(person, "userId", "userIdentity.onBehalfOf."):
-        return {"type": "identity_center_user", "id": user_id}
-    if role_arn or role_name:
-        return members(type="role", id=role_arn, name=role_name)
+def _credential(who: _Identity) -> Members | None:
+    if who.access_key_id:
+        return {"type": "access_key", "id": who.access_key_id}
+    if who.credential_id:
+        return {"type": "identity_center_session", "id": who.credential_id}
     return None
 
 
-def _targets(record: Members) -> list[dict[str, str]]:
+def _behalf(who: _Identity, role: _Issuer | None) -> Members | None:
+    """Return whose rights were used: a person's, passed on by an application, or a role's."""
+    if who.on_behalf_of is not None and who.on_behalf_of.user_id:
+        return {"type": "identity_center_user", "id": who.on_behalf_of.user_id}
+    if role is not None and (role.arn or role.user_name):
+        return members(type="role", id=role.arn, name=role.user_name)
+    return None
+
+
+def _targets(read: _Record) -> list[Members]:
     """Return the resources; where AWS lists none, what the request's parameters name."""
-    found = []
-    for index, resource in enumerate(objects_of(record, "resources")):
-        path = f"resources[{index}]."
-        arn = text(resource, "ARN", path) or text(resource, "ARNPrefix", path)
-        if target := members(type=text(resource, "type", path), id=arn):
-            found.append(target)
+    found = [
+        members(type=item.type, id=item.arn or item.arn_prefix) for item in read.resources or ()
+    ]
     if found:
         return found
-    for key, value in object_of(record, "requestParameters").items():
+    for key, value in (read.request_parameters or {}).items():
         if type(value) is str and value:
             for suffix, member in _TARGET_SUFFIXES:
                 if key.endswith(suffix) and len(key) > len(suffix):

@@ -6,141 +6,141 @@ events performed by an access token" in GitHub's documentation. Records are flat
 
 from __future__ import annotations
 
-from typing import Any
+import msgspec
 
 from auditbus.console.sources.mapping import (
-    EventMapping,
     Members,
     Moment,
     SourceFormat,
+    View,
     action_of,
-    canonical,
-    compact,
     email_in,
     identity,
-    invalid,
     members,
-    metadata,
+    missing,
     moment,
     moment_of_ms,
-    required,
-    text,
+    rest_of,
+    view,
 )
-from auditbus.schemas.errors import InvalidEvent, RejectCode
 
 __all__ = ["FORMAT"]
 
 _NAME = "github"
-_TIMES = ("@timestamp", "created_at")
-_FIRST_FAILURE_STATUS = 400
-# What an entry is about: the target's type, the members with its name and with its number.
-_TARGETS = (
-    ("repository", "repo", "repo_id"),
-    ("repository", "repository", "repository_id"),
-    ("team", "team", "team_id"),
-    ("user", "user", "user_id"),
+_PLACED = frozenset(
+    {"action", "actor", "actor_ip", "user_agent", "request_id"}
+    | {"hashed_token", "programmatic_access_type"}
 )
+_FIRST_FAILURE_STATUS = 400
+_FAILED_LOGIN = "failed_login"
+
+# An enterprise's log lists several where an action touched several.
+_Name = str | list[str] | None
+_Number = int | str | list[int] | None
+_Time = int | str | None
 
 
-def _map(record: Members, account: str | None) -> EventMapping:
-    document = record.get("_document_id")
-    # Without an id of its own a record is known by all that it says.
-    source_id = document.encode() if type(document) is str and document else canonical(record)
-    at = _moment(record)
-    action = action_of("action", required(record, "action"))
-    status = record.get("status_code")
-    failed = action.endswith("failed_login") or (
-        type(status) is int and status >= _FIRST_FAILURE_STATUS
+class _Record(View, frozen=True):
+    document_id: str | None = msgspec.field(name="_document_id", default=None)
+    timestamp: _Time = msgspec.field(name="@timestamp", default=None)
+    created_at: _Time = None
+    action: str | None = None
+    actor: str | None = None
+    actor_id: _Number = None
+    actor_ip: str | None = None
+    actor_is_bot: bool | None = None
+    user_agent: str | None = None
+    request_id: str | None = None
+    hashed_token: str | None = None
+    token_id: _Number = None
+    programmatic_access_type: str | None = None
+    external_identity_nameid: str | None = None
+    org: _Name = None
+    business: _Name = None
+    repo: _Name = None
+    repo_id: _Number = None
+    repository: _Name = None
+    repository_id: _Number = None
+    team: _Name = None
+    team_id: _Number = None
+    user: _Name = None
+    user_id: _Number = None
+    name: _Name = None
+    status_code: int | str | None = None
+
+
+def _map(record: Members, account: str | None) -> Members:
+    read = view(_Record, record)
+    at = _moment(read)
+    action = action_of("action", read.action)
+    status = read.status_code
+    refused = type(status) is int and status >= _FIRST_FAILURE_STATUS
+    account = account or _account(read)
+    return members(
+        id=identity(at, _NAME, read.document_id, record),
+        action=action,
+        occurred_at=at[0],
+        account={"id": account} if account else None,
+        actor=_actor(read),
+        targets=_targets(read),
+        outcome="failure" if refused or action.endswith(_FAILED_LOGIN) else "success",
+        error={"code": str(status)} if refused else None,
+        context=members(ip=read.actor_ip, user_agent=read.user_agent, request_id=read.request_id),
+        metadata={_NAME: rest_of(record, _PLACED)},
     )
-    if account is None:
-        account = _account(record)
-    targets = _targets(record)
-    return compact(
-        {
-            "id": identity(at, _NAME, source_id),
-            "action": action,
-            "occurred_at": at[0],
-            "account": {"id": account} if account else None,
-            "actor": _actor(record),
-            "targets": targets,
-            "outcome": "failure" if failed else "success",
-            "error": {"code": str(status)} if failed and type(status) is int else None,
-            "context": members(
-                ip=text(record, "actor_ip"),
-                user_agent=text(record, "user_agent"),
-                request_id=text(record, "request_id"),
-            ),
-            "metadata": metadata(_NAME, record),
-        }
-    )
 
 
-def _moment(record: Members) -> Moment:
-    for field in _TIMES:
-        value = record.get(field)
+def _moment(read: _Record) -> Moment:
+    for field, value in (("@timestamp", read.timestamp), ("created_at", read.created_at)):
         if value is not None:
-            return moment(field, value) if type(value) is str else moment_of_ms(field, value)
-    raise InvalidEvent(RejectCode.MISSING_FIELD, _TIMES[0], "required and missing")
+            return moment_of_ms(field, value) if type(value) is int else moment(field, str(value))
+    raise missing("@timestamp")
 
 
-def _account(record: Members) -> str | None:
-    """Return the organization; where there is none, or several, the enterprise."""
-    organization = record.get("org")
-    if type(organization) is list:
-        named = [name for name in organization if type(name) is str and name]
-        return _text_kept(record, "business") or (named[0] if named else None)
-    return _text_kept(record, "org") or _text_kept(record, "business")
+def _account(read: _Record) -> str | None:
+    """Return the organization; the enterprise where there is none, or several."""
+    several = [read.business, *(read.org if isinstance(read.org, list) else ())]
+    named = [name for name in (read.org, *several) if isinstance(name, str) and name]
+    return named[0] if named else None
 
 
-def _actor(record: Members) -> dict[str, Any]:
-    number = _number(record, "actor_id")
-    name = text(record, "actor")
-    token = text(record, "hashed_token") or _number(record, "token_id")
-    access = text(record, "programmatic_access_type")
-    if name is None and number is None:
+def _actor(read: _Record) -> Members:
+    number = _text(read.actor_id)
+    if read.actor is None and number is None:
         kind = "system"
-    elif record.get("actor_is_bot") is True or (name is not None and name.endswith("[bot]")):
+    elif read.actor_is_bot or (read.actor is not None and read.actor.endswith("[bot]")):
         kind = "service"
     else:
         kind = "user"
+    token = read.hashed_token or _text(read.token_id)
+    access = read.programmatic_access_type or ("token" if token else None)
     return members(
         type=kind,
-        id=number or name,
-        name=name,
-        email=email_in(_text_kept(record, "external_identity_nameid")),
-        credential=members(type=access or ("token" if token else None), id=token),
+        id=number or read.actor,
+        name=read.actor,
+        email=email_in(read.external_identity_nameid),
+        credential=members(type=access, id=token),
     )
 
 
-def _targets(record: Members) -> list[dict[str, str]]:
-    found = []
-    for kind, name_field, id_field in _TARGETS:
-        name, number = _text_kept(record, name_field), _number(record, id_field)
-        if name or number:
-            found.append(members(type=kind, id=number, name=name))
-    if not found and (name := _text_kept(record, "name")):
-        found.append({"name": name})
-    return found
+def _targets(read: _Record) -> list[Members]:
+    """Return what the entry is about: repository, team, user, or what it names."""
+    about = (
+        ("repository", read.repo or read.repository, read.repo_id or read.repository_id),
+        ("team", read.team, read.team_id),
+        ("user", read.user, read.user_id),
+    )
+    found = [
+        members(type=kind, id=_text(number), name=_text(name))
+        for kind, name, number in about
+        if name or number
+    ]
+    return found or ([{"name": read.name}] if isinstance(read.name, str) and read.name else [])
 
 
-def _text_kept(record: Members, field: str) -> str | None:
-    """Return a text that stays in the record, too; some are lists in an enterprise's log."""
-    value = record.get(field)
-    if type(value) is list:
-        return None
-    if value is not None and type(value) is not str:
-        raise InvalidEvent(RejectCode.WRONG_TYPE, field, "must be a string or an array")
-    return value or None
-
-
-def _number(record: Members, field: str) -> str | None:
-    """Return an id, which GitHub writes as a number; it stays in the record."""
-    value = record.get(field)
-    if value is None or type(value) is list:
-        return None
-    if type(value) is int or type(value) is str:
-        return str(value) or None
-    raise invalid(field, "neither a number nor a string")
+def _text(value: str | int | list[str] | list[int] | None) -> str | None:
+    """Return a name, or an id, which GitHub writes as a number; several are left to metadata."""
+    return None if value is None or isinstance(value, list) else str(value)
 
 
 FORMAT = SourceFormat(_NAME, _map, names_account=True)

@@ -10,30 +10,26 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from auditbus.console.sources.mapping import (
-    EventMapping,
     Members,
-    Moment,
     SourceFormat,
+    View,
     action_of,
-    canonical,
-    compact,
     email_in,
     identity,
     invalid,
     members,
-    metadata,
     moment,
-    object_of,
-    required,
-    text,
-    texts_of,
+    rest_of,
+    view,
 )
-from auditbus.schemas.errors import InvalidEvent, RejectCode
 
 __all__ = ["FORMAT"]
 
 _NAME = "kubernetes"
+_PLACED = frozenset({"auditID", "userAgent", "sourceIPs"})
 _FIRST_FAILURE_STATUS = 400
 _SERVICE_ACCOUNT = "system:serviceaccount:"
 _ANONYMOUS = "system:anonymous"
@@ -42,80 +38,98 @@ _CREDENTIAL_TYPES = {"JTI": "token", "X509SHA256": "certificate"}
 _DECISION = "authorization.k8s.io/decision"
 
 
-def _map(record: Members, account: str | None) -> EventMapping:
-    if (kind := record.get("kind")) is not None and kind != "Event":
+class _User(View, frozen=True):
+    username: str | None = None
+    extra: dict[str, Any] | None = None
+
+
+class _Reference(View, frozen=True):
+    resource: str | None = None
+    subresource: str | None = None
+    namespace: str | None = None
+    name: str | None = None
+    uid: str | None = None
+
+
+class _Status(View, frozen=True):
+    code: int | None = None
+    reason: str | None = None
+    message: str | None = None
+
+
+class _Record(
+    View, frozen=True, rename={"audit_id": "auditID", "uri": "requestURI", "addresses": "sourceIPs"}
+):
+    kind: str | None = None
+    audit_id: str | None = msgspec.field(name="auditID", default=None)
+    stage: str | None = None
+    uri: str | None = msgspec.field(name="requestURI", default=None)
+    verb: str | None = None
+    user: _User | None = None
+    impersonated_user: _User | None = None
+    addresses: list[str] | None = msgspec.field(name="sourceIPs", default=None)
+    user_agent: str | None = None
+    object_ref: _Reference | None = None
+    response_status: _Status | None = None
+    request_received_timestamp: str | None = None
+    stage_timestamp: str | None = None
+    annotations: dict[str, Any] | None = None
+
+
+def _map(record: Members, account: str | None) -> Members:
+    read = view(_Record, record)
+    if read.kind is not None and read.kind != "Event":
         raise invalid("kind", "not Event")
-    stage, audit_id = record.get("stage"), record.get("auditID")
-    if type(stage) is str and type(audit_id) is str and audit_id:
-        source_id = f"{audit_id}/{stage}".encode()
+    if read.stage_timestamp is None and read.request_received_timestamp is not None:
+        at = moment("requestReceivedTimestamp", read.request_received_timestamp)
     else:
-        source_id = canonical(record)
-    at = _moment(record)
-    verb = required(record, "verb")
-    reference = object_of(record, "objectRef")
-    outcome, error = _outcome(record, stage)
-    addresses = texts_of(record, "sourceIPs")
-    uri = record.get("requestURI")
-    return compact(
-        {
-            "id": identity(at, _NAME, source_id),
-            "action": _action(verb, reference),
-            "occurred_at": at[0],
-            "account": {"id": account} if account else None,
-            "actor": _actor(record),
-            "targets": _targets(reference),
-            "description": f"{verb} {uri}" if type(uri) is str and uri else None,
-            "outcome": outcome,
-            "error": error,
-            "context": members(
-                # Only the last is the connection's own; a client can claim those before it.
-                ip=addresses[-1] if addresses else None,
-                forwarded_for=addresses[:-1],
-                user_agent=text(record, "userAgent"),
-                request_id=text(record, "auditID"),
-            ),
-            "metadata": metadata(_NAME, record),
-        }
+        at = moment("stageTimestamp", read.stage_timestamp)
+    own_id = f"{read.audit_id}/{read.stage}" if read.audit_id and read.stage else None
+    outcome, error = _outcome(read)
+    addresses = read.addresses or []
+    return members(
+        id=identity(at, _NAME, own_id, record),
+        action=_action(read),
+        occurred_at=at[0],
+        account={"id": account} if account else None,
+        actor=_actor(read),
+        targets=_targets(read.object_ref),
+        description=f"{read.verb} {read.uri}" if read.uri else None,
+        outcome=outcome,
+        error=error,
+        context=members(
+            # Only the last is the connection's own; a client can claim those before it.
+            ip=addresses[-1] if addresses else None,
+            forwarded_for=addresses[:-1],
+            user_agent=read.user_agent,
+            request_id=read.audit_id,
+        ),
+        metadata={_NAME: rest_of(record, _PLACED)},
     )
 
 
-def _moment(record: Members) -> Moment:
-    """Return when the stage was reached; it stays in the record beside the request's time."""
-    for field in ("stageTimestamp", "requestReceivedTimestamp"):
-        value = record.get(field)
-        if type(value) is str:
-            return moment(field, value)
-        if value is not None:
-            raise InvalidEvent(RejectCode.WRONG_TYPE, field, "must be a string")
-    raise InvalidEvent(RejectCode.MISSING_FIELD, "stageTimestamp", "required and missing")
-
-
-def _action(verb: str, reference: Members) -> str:
+def _action(read: _Record) -> str:
     """Return `pods.delete`, `pods.exec.create`; `nonResource.get` for a URL that is no object."""
-    parts = [
-        text(reference.copy(), "resource", "objectRef."),
-        text(reference.copy(), "subresource", "objectRef."),
-    ]
-    named = [part for part in parts if part]
-    return action_of("verb", ".".join([*(named or ["nonResource"]), verb]))
+    verb = action_of("verb", read.verb)
+    reference = read.object_ref
+    if reference is None or not reference.resource:
+        return action_of("verb", f"nonResource.{verb}")
+    what = reference.resource
+    if reference.subresource:
+        what = f"{what}.{reference.subresource}"
+    return action_of("objectRef.resource", f"{what}.{verb}")
 
 
-def _actor(record: Members) -> dict[str, Any]:
-    user = object_of(record, "user")
-    name = text(user, "username", "user.")
-    other = object_of(record, "impersonatedUser")
-    other_name = text(other, "username", "impersonatedUser.")
+def _actor(read: _Record) -> Members:
+    name = read.user.username if read.user else None
+    other = read.impersonated_user.username if read.impersonated_user else None
     return members(
         type=_type_of(name),
         id=name,
         name=name,
         email=email_in(name),
-        credential=_credential(object_of(user, "extra", "user.")),
-        on_behalf_of=(
-            {"type": _type_of(other_name), "id": other_name, "name": other_name}
-            if other_name
-            else None
-        ),
+        credential=_credential(read.user),
+        on_behalf_of=members(type=_type_of(other), id=other, name=other) if other else None,
     )
 
 
@@ -127,35 +141,31 @@ def _type_of(username: str | None) -> str:
     return "system" if username.startswith("system:") and username != _ANONYMOUS else "user"
 
 
-def _credential(extra: Members) -> dict[str, str] | None:
-    """Return what the authenticator noted, such as `JTI=...`, since Kubernetes 1.30."""
-    noted = extra.get(_CREDENTIAL)
+def _credential(user: _User | None) -> Members | None:
+    """Return what the authenticator noted, such as `JTI=...`."""
+    noted = (user.extra or {}).get(_CREDENTIAL) if user else None
     if type(noted) is not list or not noted or type(noted[0]) is not str:
         return None
     kind, _, value = noted[0].partition("=")
     return members(type=_CREDENTIAL_TYPES.get(kind), id=value or kind)
 
 
-def _targets(reference: Members) -> list[dict[str, str]]:
-    path = "objectRef."
-    uid, name = text(reference, "uid", path), text(reference, "name", path)
-    namespace = text(reference, "namespace", path)
+def _targets(reference: _Reference | None) -> list[Members]:
+    if reference is None:
+        return []
+    name, namespace = reference.name, reference.namespace
     where = f"{namespace}/{name}" if namespace and name else name or namespace
-    target = members(type=text(reference, "resource", path), id=uid or where, name=name)
+    target = members(type=reference.resource, id=reference.uid or where, name=name)
     return [target] if target else []
 
 
-def _outcome(record: Members, stage: object) -> tuple[str, dict[str, str] | None]:
-    status = object_of(record, "responseStatus")
-    code = status.get("code")
-    notes = object_of(record, "annotations")
-    failed = (type(code) is int and code >= _FIRST_FAILURE_STATUS) or stage == "Panic"
-    if failed or notes.get(_DECISION) == "forbid":
-        reason = text(status, "reason", "responseStatus.")
-        shown = str(code) if type(code) is int else str(stage)
-        message = text(status, "message", "responseStatus.")
-        return "failure", members(code=reason or shown, message=message)
-    if stage == "ResponseComplete" and type(code) is int:
+def _outcome(read: _Record) -> tuple[str, Members | None]:
+    status = read.response_status or _Status()
+    refused = status.code is not None and status.code >= _FIRST_FAILURE_STATUS
+    if refused or read.stage == "Panic" or (read.annotations or {}).get(_DECISION) == "forbid":
+        code = status.reason or (str(status.code) if status.code else read.stage)
+        return "failure", members(code=code, message=status.message)
+    if read.stage == "ResponseComplete" and status.code is not None:
         return "success", None
     return "unknown", None
 

@@ -8,116 +8,152 @@ from __future__ import annotations
 from typing import Any
 
 from auditbus.console.sources.mapping import (
-    EventMapping,
     Members,
     SourceFormat,
+    View,
     action_of,
-    canonical,
-    compact,
     email_in,
     identity,
     members,
-    metadata,
     moment,
-    object_of,
-    objects_of,
-    required,
-    text,
+    rest_of,
+    view,
 )
 
 __all__ = ["FORMAT"]
 
 _NAME = "okta"
+_PLACED = frozenset({"eventType", "published", "displayMessage"})
 _OUTCOMES = {"SUCCESS": "success", "ALLOW": "success", "FAILURE": "failure", "DENY": "failure"}
+_PEOPLE = frozenset({"User", "AdminUser"})
+_SYSTEM = "SystemPrincipal"
 
 
-def _map(record: Members, account: str | None) -> EventMapping:
-    uuid = record.get("uuid")
-    source_id = uuid.encode() if type(uuid) is str and uuid else canonical(record)
-    at = moment("published", required(record, "published"))
-    action = action_of("eventType", required(record, "eventType"))
-    client = object_of(record, "client")
-    transaction = object_of(record, "transaction")
-    session = object_of(record, "authenticationContext")
-    outcome, error = _outcome(object_of(record, "outcome"))
-    return compact(
-        {
-            "id": identity(at, _NAME, source_id),
-            "action": action,
-            "occurred_at": at[0],
-            "account": {"id": account} if account else None,
-            "actor": _actor(object_of(record, "actor"), client, transaction, session),
-            "targets": _targets(record),
-            "description": text(record, "displayMessage"),
-            "outcome": outcome,
-            "error": error,
-            "context": members(
-                ip=text(client, "ipAddress", "client."),
-                forwarded_for=_chain(record),
-                user_agent=text(object_of(client, "userAgent", "client."), "rawUserAgent"),
-                request_id=text(transaction, "id", "transaction."),
-                session_id=text(session, "externalSessionId", "authenticationContext."),
-            ),
-            "metadata": metadata(_NAME, record),
-        }
-    )
+class _Entity(View, frozen=True, rename="camel"):
+    id: str | None = None
+    type: str | None = None
+    alternate_id: str | None = None
+    display_name: str | None = None
 
 
-def _actor(actor: Members, client: Members, transaction: Members, session: Members) -> Members:
-    kind = text(actor, "type", "actor.")
-    alternate = text(actor, "alternateId", "actor.")
-    if kind is None or kind == "SystemPrincipal":
-        auditbus_kind = "system"
-    else:
-        auditbus_kind = "user" if kind in {"User", "AdminUser"} else "service"
+class _UserAgent(View, frozen=True, rename="camel"):
+    raw_user_agent: str | None = None
+
+
+class _Client(View, frozen=True, rename="camel"):
+    id: str | None = None
+    ip_address: str | None = None
+    user_agent: _UserAgent | None = None
+
+
+class _Session(View, frozen=True, rename="camel"):
+    external_session_id: str | None = None
+    credential_type: str | None = None
+
+
+class _Outcome(View, frozen=True):
+    result: str | None = None
+    reason: str | None = None
+
+
+class _Transaction(View, frozen=True):
+    id: str | None = None
+    detail: dict[str, Any] | None = None
+
+
+class _Link(View, frozen=True):
+    ip: str | None = None
+
+
+class _Request(View, frozen=True, rename="camel"):
+    ip_chain: list[_Link] | None = None
+
+
+class _Record(View, frozen=True, rename="camel"):
+    uuid: str | None = None
+    published: str | None = None
+    event_type: str | None = None
+    display_message: str | None = None
+    actor: _Entity | None = None
+    client: _Client | None = None
+    authentication_context: _Session | None = None
+    outcome: _Outcome | None = None
+    target: list[_Entity] | None = None
+    transaction: _Transaction | None = None
+    request: _Request | None = None
+
+
+def _map(record: Members, account: str | None) -> Members:
+    read = view(_Record, record)
+    at = moment("published", read.published)
+    client = read.client or _Client()
+    outcome, error = _outcome(read.outcome or _Outcome())
+    request = read.request or _Request()
     return members(
-        type=auditbus_kind,
-        id=text(actor, "id", "actor.") or alternate,
-        name=text(actor, "displayName", "actor.") or alternate,
-        email=email_in(alternate),
-        credential=_credential(client, transaction, session),
+        id=identity(at, _NAME, read.uuid, record),
+        action=action_of("eventType", read.event_type),
+        occurred_at=at[0],
+        account={"id": account} if account else None,
+        actor=_actor(read, client),
+        targets=[target for item in read.target or () if (target := _target(item))],
+        description=read.display_message,
+        outcome=outcome,
+        error=error,
+        context=members(
+            ip=client.ip_address,
+            forwarded_for=[link.ip for link in request.ip_chain or () if link.ip],
+            user_agent=client.user_agent.raw_user_agent if client.user_agent else None,
+            request_id=read.transaction.id if read.transaction else None,
+            session_id=(
+                read.authentication_context.external_session_id
+                if read.authentication_context
+                else None
+            ),
+        ),
+        metadata={_NAME: rest_of(record, _PLACED)},
     )
 
 
-def _credential(client: Members, transaction: Members, session: Members) -> Members | None:
+def _actor(read: _Record, client: _Client) -> Members:
+    actor = read.actor or _Entity(type=_SYSTEM)
+    if actor.type in _PEOPLE:
+        kind = "user"
+    else:
+        kind = "system" if actor.type in {None, _SYSTEM} else "service"
+    return members(
+        type=kind,
+        id=actor.id or actor.alternate_id,
+        name=actor.display_name or actor.alternate_id,
+        email=email_in(actor.alternate_id),
+        credential=_credential(read, client),
+    )
+
+
+def _credential(read: _Record, client: _Client) -> Members | None:
     """Return the API token, the OAuth client, or the kind of proof that was shown."""
-    detail = object_of(transaction, "detail", "transaction.")
-    if token := text(detail, "requestApiTokenId", "transaction.detail."):
+    detail = (read.transaction.detail if read.transaction else None) or {}
+    token = detail.get("requestApiTokenId")
+    if type(token) is str and token:
         return {"type": "api_token", "id": token}
-    if client_id := text(client, "id", "client."):
-        return {"type": "oauth_client", "id": client_id}
-    return members(type=text(session, "credentialType", "authenticationContext."))
+    if client.id:
+        return {"type": "oauth_client", "id": client.id}
+    session = read.authentication_context
+    return members(type=session.credential_type) if session else None
 
 
-def _targets(record: Members) -> list[dict[str, str]]:
-    found = []
-    for index, target in enumerate(objects_of(record, "target")):
-        path = f"target[{index}]."
-        alternate = text(target, "alternateId", path)
-        found.append(
-            members(
-                type=text(target, "type", path),
-                id=text(target, "id", path) or alternate,
-                name=text(target, "displayName", path) or alternate,
-            )
-        )
-    return [target for target in found if target]
+def _target(item: _Entity) -> Members:
+    return members(
+        type=item.type,
+        id=item.id or item.alternate_id,
+        name=item.display_name or item.alternate_id,
+    )
 
 
-def _chain(record: Members) -> list[str]:
-    """Return the addresses that the request passed, in Okta's order."""
-    request = object_of(record, "request")
-    chain = request.get("ipChain")
-    if type(chain) is not list:
-        return []
-    found = [link.get("ip") for link in chain if type(link) is dict]
-    return [address for address in found if type(address) is str and address]
-
-
-def _outcome(outcome: Members) -> tuple[str, dict[str, Any] | None]:
-    result, reason = text(outcome, "result", "outcome."), text(outcome, "reason", "outcome.")
-    judged = _OUTCOMES.get(result or "", "unknown")
-    return judged, members(code=result, message=reason) if judged == "failure" else None
+def _outcome(outcome: _Outcome) -> tuple[str, Members | None]:
+    judged = _OUTCOMES.get(outcome.result or "", "unknown")
+    if judged == "failure":
+        return judged, members(code=outcome.result, message=outcome.reason)
+    return judged, None
 
 
 FORMAT = SourceFormat(_NAME, _map, names_account=False)

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import Protocol
+from typing import BinaryIO
 
-__all__ = ["BrokenInput", "ByteSource", "Chunks"]
+__all__ = ["BrokenInput", "Chunks"]
 
 _READ_BYTES = 256 * 1024
 _CHUNK_BYTES = 1024 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 _GZIP_WBITS = 31  # zlib: a gzip header and trailer, its checksum and length verified
-
-
-class ByteSource(Protocol):
-    """What is read from: a buffered binary file."""
-
-    def read1(self, size: int, /) -> bytes:
-        """Return at most `size` bytes, none at the end; wait for some, not for all of them."""
 
 
 class BrokenInput(Exception):
@@ -34,7 +27,7 @@ class Chunks:
     Iterating raises BrokenInput where gzip ends early or is damaged, after all before it was given.
     """
 
-    def __init__(self, source: ByteSource) -> None:
+    def __init__(self, source: BinaryIO) -> None:
         """Read nothing yet."""
         self.bytes_read = 0
         self._source = source
@@ -55,7 +48,8 @@ class Chunks:
         yield from content
 
     def _read(self) -> bytes:
-        chunk = self._source.read1(_READ_BYTES)
+        # Not read(): what a pipe holds now is published now.
+        chunk: bytes = getattr(self._source, "read1", self._source.read)(_READ_BYTES)
         self.bytes_read += len(chunk)
         return chunk
 
