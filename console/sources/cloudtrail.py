@@ -5,6 +5,7 @@ After "CloudTrail record contents" and "CloudTrail userIdentity element" in AWS'
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -116,6 +117,7 @@ def _map(record: Members, account: str | None) -> Members:
     )
 
 
+@lru_cache(maxsize=4096)
 def _actor(who: _Identity) -> Members:
     role = who.session_context.session_issuer if who.session_context else None
     role_name = role.user_name if role else None

@@ -57,9 +57,7 @@ class _Status(View, frozen=True):
     message: str | None = None
 
 
-class _Record(
-    View, frozen=True, rename={"audit_id": "auditID", "uri": "requestURI", "addresses": "sourceIPs"}
-):
+class _Record(View, frozen=True, rename="camel"):
     kind: str | None = None
     audit_id: str | None = msgspec.field(name="auditID", default=None)
     stage: str | None = None

@@ -9,7 +9,7 @@ from auditbus.console.sources.reading import BrokenInput
 
 __all__ = ["Scan", "Window"]
 
-_QUOTE = 0x22
+_SPACE, _QUOTE = b' "'
 _STRUCTURE = re.compile(rb'["{}\[\]]')
 _OPENING = b"{["
 # All of a string's rest but its closing quote; stops before a backslash whose pair has not come.
@@ -56,6 +56,8 @@ class Window:
 
     def skip_blanks(self) -> bool:
         """Move to what is not white space; False at the end of the text."""
+        if self.start < len(self.data) and self.data[self.start] > _SPACE:
+            return True
         while True:
             found = _BLANK.match(self.data, self.start)
             self.skip_to(found.end() if found else self.start)

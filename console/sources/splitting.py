@@ -26,7 +26,7 @@ from auditbus.schemas.validation import parse_object
 __all__ = ["split_lines", "split_records"]
 
 _ARRAY, _OBJECT = b"["[0], b"{"[0]
-_PRELUDE_BYTES = 4096
+_PRELUDE_BYTES = 1024
 # Nobody who writes one value over several lines begins one of them with a bracket in column 1.
 _NEXT_VALUE = re.compile(rb"\n[{\[]")
 _LINE = re.compile(rb"\n")
@@ -99,7 +99,7 @@ class _Splitter:
         if end < 0:
             return None
         raw = window.data[window.start : end].rstrip()
-        if self._key in raw and self._prelude.match(raw):
+        if raw.find(self._key, 0, _PRELUDE_BYTES) > 0 and self._prelude.match(raw):
             return None
         content = parsed(raw)
         if is_syntax_fault(content):
