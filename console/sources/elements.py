@@ -33,6 +33,9 @@ _FIRST_KEY = re.compile(_KEY, re.DOTALL)
 _BETWEEN = re.compile(rb"\s*,\s*" + _KEY, re.DOTALL)
 _FOLLOWED = re.compile(rb"\s*[,\]]")
 _SCALAR = re.compile(rb'(?:"(?:[^"\\]|\\.)*+"|[^,\]"])++', re.DOTALL)
+_ANY_NEXT = re.compile(rb",\s*" + _KEY, re.DOTALL)
+# More than a separator has; the white space in it is not bounded, but nobody writes so much.
+_NEAR_BYTES = 1000
 _TRUNCATED = "the input ends inside the array: it is truncated"
 
 
@@ -49,6 +52,7 @@ class Elements:
         self.open = False
         self._window = window
         self._separator: bytes | None = None
+        self._next = _ANY_NEXT
 
     def __iter__(self) -> Iterator[Found]:
         """Yield until the array's end or that of the text, which is said."""
@@ -72,8 +76,9 @@ class Elements:
 
     def _element(self) -> Content:
         window = self._window
-        separator = self._separator or self._guess()
-        if separator is not None:
+        if self._separator is None:
+            self._begin()
+        if (separator := self._separator) is not None:
             end = window.data.find(separator, window.start)
             while end < 0 and window.held <= MAX_RECORD_BYTES and window.more():
                 end = window.data.find(separator, window.start)
@@ -82,14 +87,21 @@ class Elements:
                 if not is_syntax_fault(content):
                     window.skip_to(end + 1)
                     return content
-        return self._counted(separator)
+        return self._counted()
 
-    def _guess(self) -> bytes | None:
-        """Return the separator as it would be without white space, by the first record's key."""
+    def _begin(self) -> None:
+        """Guess by the first record's first key what comes between two records."""
         found = _FIRST_KEY.match(self._window.data, self._window.start)
-        return b"}," + found[0] if found else None
+        if found is not None:
+            self._learn(b"," + found[0])
 
-    def _counted(self, separator: bytes | None) -> Content:
+    def _learn(self, between: bytes) -> None:
+        """Take a comma and what begins the next record; near a broken one, white space may vary."""
+        self._separator = b"}" + between
+        key = between[between.index(b'"') :]
+        self._next = re.compile(rb",\s*\{\s*" + re.escape(key))
+
+    def _counted(self) -> Content:
         """Take a record by counting its brackets; learn the separator from what follows it."""
         window = self._window
         scan = Scan()
@@ -97,25 +109,25 @@ class Elements:
             if not window.more():
                 break
         if length is None or length > MAX_RECORD_BYTES:
-            return self._endless(scan, length, separator)
+            return self._endless(scan, length)
         end = window.start + length
         content = parsed(window.data[window.start : end])
         if not is_syntax_fault(content):
             if found := _BETWEEN.match(window.data, end):
-                self._separator = b"}" + found[0]
+                self._learn(found[0])
             window.skip_to(end)
             return content
-        self._pass_broken(separator, end)
+        self._pass_broken(end)
         return content
 
-    def _endless(self, scan: Scan, length: int | None, separator: bytes | None) -> Content:
+    def _endless(self, scan: Scan, length: int | None) -> Content:
         """Take a record that is too large, or whose brackets do not pair."""
         window = self._window
         text = window.data[window.start : window.start + MAX_RECORD_BYTES]
         fault = _fault(text)
         if fault is not None and fault < len(text):
             content = parsed(text)
-            self._pass_broken(separator, None)
+            self._pass_broken(None)
             return content if isinstance(content, InvalidEvent) else malformed("not JSON")
         size_bytes = 0
         while length is None:
@@ -128,29 +140,28 @@ class Elements:
         window.skip_to(window.start + length)
         return too_large(size_bytes + length)
 
-    def _pass_broken(self, separator: bytes | None, balanced: int | None) -> None:
+    def _pass_broken(self, balanced: int | None) -> None:
         """Move past a record that is no JSON; `balanced` is where its brackets pair, if they do."""
         window = self._window
         data, start = window.data, window.start
         broke_at = start + (_fault(data[start : start + MAX_RECORD_BYTES]) or 0)
-        if separator is not None:
-            before = data.rfind(separator, start, broke_at + len(separator))
-            # A quote or a bracket was missing: the parser went on into the next record.
-            if before >= 0 and broke_at - before <= len(separator) + 1:
-                window.skip_to(before + 1)
+        for found in self._next.finditer(data, max(start + 1, broke_at - _NEAR_BYTES)):
+            if found.start() > broke_at:
+                break
+            if broke_at <= found.end():
+                # A quote or a bracket was missing: the parser went on into the next record.
+                window.skip_to(found.start())
                 return
         if balanced is not None and _FOLLOWED.match(data, balanced):
             window.skip_to(balanced)
             return
         window.skip_to(min(broke_at, len(data)))
-        if separator is None:
-            return
-        while (following := window.data.find(separator, window.start)) < 0:
-            window.skip_to(max(window.start, len(window.data) - len(separator)))
+        while (following := self._next.search(window.data, window.start)) is None:
+            window.skip_to(max(window.start, len(window.data) - _NEAR_BYTES))
             if not window.more():
                 window.skip_to(len(window.data))
                 return
-        window.skip_to(following + 1)
+        window.skip_to(following.start())
 
     def _stray(self, first: int) -> Content:
         """Move past an element that is no object."""

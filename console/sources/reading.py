@@ -62,10 +62,12 @@ class Chunks:
     def _unpacked(self, packed: bytes) -> Iterator[bytes]:
         member = zlib.decompressobj(_GZIP_WBITS)
         while True:
+            before = member.copy()
             try:
                 # Bounded: a few packed bytes may stand for gigabytes.
                 chunk = member.decompress(packed, _CHUNK_BYTES)
             except zlib.error as error:
+                yield from _up_to_damage(before, packed)
                 raise BrokenInput(f"gzip is damaged: {error}") from None
             if chunk:
                 yield chunk
@@ -82,3 +84,19 @@ class Chunks:
             # A full chunk may have left some inside zlib, with nothing unconsumed.
             if not packed and len(chunk) < _CHUNK_BYTES and not (packed := self._read()):
                 raise BrokenInput("gzip ends early: the file is truncated")
+
+
+def _up_to_damage(member: zlib._Decompress, packed: bytes) -> Iterator[bytes]:
+    """Yield what can still be unpacked, in ever smaller steps: a failing one gives nothing."""
+    for step_bytes in (4096, 1):
+        while True:
+            before = member.copy()
+            try:
+                chunk = member.decompress(packed, step_bytes)
+            except zlib.error:
+                member = before
+                break
+            if not chunk:
+                return
+            yield chunk
+            packed = member.unconsumed_tail
