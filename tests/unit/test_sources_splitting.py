@@ -148,11 +148,17 @@ _SPOILS = {
 }
 
 
-@pytest.mark.parametrize("form", ["ndjson", "array", "array over many lines"])
-@pytest.mark.parametrize("spoil", _SPOILS)
+@pytest.mark.parametrize(
+    ("form", "spoil"),
+    [
+        (form, spoil)
+        for form in ("ndjson", "array", "array over many lines")
+        for spoil in _SPOILS
+        # An array on a line of its own is no fault: its elements are records.
+        if (form, spoil) != ("ndjson", "an array")
+    ],
+)
 def test_a_broken_record_costs_only_itself_and_is_named(form: str, spoil: str) -> None:
-    if form == "ndjson" and spoil == "an array":
-        pytest.skip("an array on a line of its own is no fault: its elements are records")
     found, good = _spoilt(form, _SPOILS[spoil])
     records = [item for item in found if isinstance(item, dict)]
     rejects = [item for item in found if not isinstance(item, dict)]
