@@ -28,10 +28,12 @@ from auditbus.sinks.siem.registry import load_destinations
 from tests.documents import PAGES, ROOT, Block, blocks, shell_commands, table_names
 from tests.webhook_receiver import SECRET
 
-_FILES_OF_EXAMPLES = ("events.ndjson",)
+_FILES_OF_EXAMPLES = (
+    *("events.ndjson", "records.json.gz", "audit-log.json", "audit.log", "system-log.json"),
+)
 _TOOLING = {"AUDITBUS_CONFIG", "AUDITBUS_CACHE_DIR", "AUDITBUS_TEST_BACKEND"}
 # The words that commands of other programs begin with, as far as the pages show them.
-_OTHERS = {"echo", "export", "gzip", "jq"}
+_OTHERS = {"echo", "export", "gzip", "jq", "kcat"}
 
 
 def _generator() -> Any:
