@@ -20,6 +20,7 @@ from bench.report import Measured
 _TOPIC = "bench.imported"
 _RECORDS = 150_000
 _ROUNDS = 3
+_SESSIONS = 500
 _STEP_RECORDS = 5_000
 _SOURCE = FORMATS["cloudtrail"]
 _NOTES = (
@@ -127,8 +128,9 @@ def _records(count: int, accounts: int = 50) -> Iterator[dict[str, Any]]:
     """Make records in CloudTrail's shape: S3 data events of a role's sessions."""
     now_s = int(time.time())
     for number in range(count):
-        account = f"{111122220000 + number % accounts}"
-        who, key = f"person{number % 97}@example.com", f"daily/{number}/dump.tar.zst"
+        session = number % _SESSIONS
+        account = f"{111122220000 + session % accounts}"
+        who, key = f"person{session}@example.com", f"daily/{number}/dump.tar.zst"
         role = f"arn:aws:iam::{account}:role/Deployer"
         yield {
             "eventVersion": "1.11",
@@ -137,7 +139,7 @@ def _records(count: int, accounts: int = 50) -> Iterator[dict[str, Any]]:
                 "principalId": f"AROAEXAMPLEEXAMPLE:{who}",
                 "arn": f"arn:aws:sts::{account}:assumed-role/Deployer/{who}",
                 "accountId": account,
-                "accessKeyId": f"ASIAEXAMPLE{number % 997:05d}",
+                "accessKeyId": f"ASIAEXAMPLE{session:05d}",
                 "sessionContext": {
                     "sessionIssuer": {
                         "type": "Role",

@@ -97,24 +97,30 @@ def _map(record: Members, account: str | None) -> Members:
     at = moment("eventTime", read.event_time)
     action = action_of("eventName", read.event_name)
     who = read.user_identity or _NOBODY
-    answer = read.response_elements
-    error = members(code=read.error_code, message=read.error_message)
-    # A sign-in that fails may have neither code nor message.
-    failed = bool(error) or (type(answer) is dict and answer.get(action) == "Failure")
-    account = account or read.recipient_account_id or who.account_id
-    return members(
-        id=identity(at, _NAME, read.event_id, record),
-        action=action,
-        occurred_at=at[0],
-        account={"id": account} if account else None,
-        actor=_actor(who),
-        targets=_targets(read),
-        description=f"{action} ({read.event_source})" if read.event_source else None,
-        outcome="failure" if failed else "success",
-        error=error,
-        context=members(ip=read.source_ip, user_agent=read.user_agent, request_id=read.request_id),
-        metadata={_NAME: rest_of(record, _PLACED)},
-    )
+    event: Members = {
+        "id": identity(at, _NAME, read.event_id, record),
+        "action": action,
+        "occurred_at": at[0],
+        "actor": _actor(who),
+        "outcome": "success",
+        "metadata": {_NAME: rest_of(record, _PLACED)},
+    }
+    if account := account or read.recipient_account_id or who.account_id:
+        event["account"] = {"id": account}
+    if targets := _targets(read):
+        event["targets"] = targets
+    if read.event_source:
+        event["description"] = f"{action} ({read.event_source})"
+    if context := members(
+        ip=read.source_ip, user_agent=read.user_agent, request_id=read.request_id
+    ):
+        event["context"] = context
+    if read.error_code or read.error_message:
+        event["error"] = members(code=read.error_code, message=read.error_message)
+        event["outcome"] = "failure"
+    elif type(read.response_elements) is dict and read.response_elements.get(action) == "Failure":
+        event["outcome"] = "failure"  # a sign-in that fails may have neither code nor message
+    return event
 
 
 @lru_cache(maxsize=4096)
@@ -157,9 +163,13 @@ def _behalf(who: _Identity, role: _Issuer | None) -> Members | None:
 
 def _targets(read: _Record) -> list[Members]:
     """Return the resources; where AWS lists none, what the request's parameters name."""
-    found = [
-        members(type=item.type, id=item.arn or item.arn_prefix) for item in read.resources or ()
-    ]
+    found = []
+    for item in read.resources or ():
+        arn = item.arn or item.arn_prefix
+        if item.type and arn:
+            found.append({"type": item.type, "id": arn})
+        elif item.type or arn:
+            found.append(members(type=item.type, id=arn))
     if found:
         return found
     for key, value in (read.request_parameters or {}).items():
