@@ -24,7 +24,7 @@ def uuid7(epoch_ms: int | None = None) -> str:
     """
     if epoch_ms is None:
         epoch_ms = time.time_ns() // 1_000_000
-    return _layout(epoch_ms, os.urandom(10).hex())
+    return _layout(epoch_ms, os.urandom(10))
 
 
 def derived_uuid7(epoch_ms: int, source: str, source_id: bytes) -> str:
@@ -33,8 +33,8 @@ def derived_uuid7(epoch_ms: int, source: str, source_id: bytes) -> str:
     `epoch_ms` is the record's time in milliseconds since 1970. The other 74 bits are the first of
     SHA-256 over `source` (a format's name), a zero byte and `source_id` (what is unique there).
     """
-    known_by = hashlib.sha256(b"%b\0%b" % (source.encode(), source_id), usedforsecurity=False)
-    return _layout(epoch_ms, known_by.hexdigest())
+    digest = hashlib.sha256(b"%b\0%b" % (source.encode(), source_id)).digest()
+    return _layout(epoch_ms, digest[:10])
 
 
 def is_uuid7(text: str) -> bool:
@@ -42,10 +42,10 @@ def is_uuid7(text: str) -> bool:
     return _UUID7.fullmatch(text) is not None
 
 
-def _layout(epoch_ms: int, rest: str) -> str:
-    """Lay out 48 bits of time and the first 80 bits of `rest`, in hexadecimal digits.
-
-    Six of them give way to version and variant.
-    """
-    moment = f"{epoch_ms & 0xFFFF_FFFF_FFFF:012x}"
-    return f"{moment[:8]}-{moment[8:]}-7{rest[1:4]}-{_VARIANT[rest[4]]}{rest[5:8]}-{rest[8:20]}"
+def _layout(epoch_ms: int, rest: bytes) -> str:
+    """Lay out 48 bits of time and 80 bits, of which version and variant take six."""
+    digits = ((epoch_ms & 0xFFFF_FFFF_FFFF).to_bytes(6, "big") + rest).hex()
+    return (
+        f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}"
+        f"-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
+    )
