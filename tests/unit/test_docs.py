@@ -30,10 +30,12 @@ from tests.documents import PAGES, ROOT, Block, blocks, shell_commands, table_na
 from tests.webhook_receiver import SECRET
 
 _SECRETS = ("SIEM_WEBHOOK_SECRET", "SPLUNK_TOKEN", "ELASTIC_API_KEY", "OTLP_AUTHORIZATION")
-_FILES_OF_EXAMPLES = ("events.ndjson",)
+_FILES_OF_EXAMPLES = (
+    *("events.ndjson", "records.json.gz", "audit-log.json", "audit.log", "system-log.json"),
+)
 _TOOLING = {"AUDITBUS_CONFIG", "AUDITBUS_CACHE_DIR", "AUDITBUS_TEST_BACKEND"}
 # The words that commands of other programs begin with, as far as the pages show them.
-_OTHERS = {"echo", "export", "gzip", "jq"}
+_OTHERS = {"echo", "export", "gzip", "jq", "kcat"}
 
 
 def _generator() -> Any:
