@@ -37,7 +37,7 @@ class DestinationSettings(BaseModel):
     """Most events of one request."""
     batch_bytes: int = Field(1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     """Most bytes of events in one request; one larger event goes alone."""
-    encoding: Literal["json"] = "json"
+    encoding: Literal["json", "ocsf", "ecs", "cef", "leef"] = "json"
     """Form of the events."""
     linger_ms: int = Field(200, ge=0, le=60_000)
     """Milliseconds a request waits for more events."""
