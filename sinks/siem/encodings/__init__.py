@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from auditbus.sinks.siem.encodings.cef import encode_cef
+from auditbus.sinks.siem.encodings.ecs import encode_ecs
 from auditbus.sinks.siem.encodings.event import Event, Unencodable, read_event
+from auditbus.sinks.siem.encodings.leef import encode_leef
+from auditbus.sinks.siem.encodings.ocsf import encode_ocsf
 
 __all__ = ["ENCODINGS", "Encoder", "Encoding", "Event", "Unencodable", "encode_json", "read_event"]
 
@@ -32,5 +36,9 @@ def encode_json(event: Event) -> bytes:
 
 ENCODINGS: Mapping[str, Encoding] = {
     "json": Encoding(encode_json, is_json=True),
+    "ocsf": Encoding(encode_ocsf, is_json=True),
+    "ecs": Encoding(encode_ecs, is_json=True),
+    "cef": Encoding(encode_cef, is_json=False),
+    "leef": Encoding(encode_leef, is_json=False),
 }
 """Every encoding by the name that settings use. One line each."""
