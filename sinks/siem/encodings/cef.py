@@ -11,17 +11,23 @@ What the dictionary has no key for stands in custom keys, which begin with `audi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
 from auditbus import __version__
-from auditbus.schemas.event import Actor, Context
+from auditbus.schemas.event import Actor, Context, Target
 from auditbus.sinks.siem.encodings.classification import Kind, kind_of
 from auditbus.sinks.siem.encodings.event import Event
-from auditbus.sinks.siem.encodings.remainder import WHOLE, Mapped, remainder
+from auditbus.sinks.siem.encodings.remainder import Mapped
 from auditbus.sinks.siem.encodings.severities import SEVERITY_NUMBERS
-from auditbus.sinks.siem.encodings.text import CONTROLS, cut, joined, party
+from auditbus.sinks.siem.encodings.text import (
+    CONTROLS,
+    Pair,
+    Plain,
+    cut,
+    joined,
+    party,
+)
 from auditbus.sinks.siem.encodings.view import (
     View,
     address,
@@ -36,7 +42,17 @@ __all__ = ["encode_cef"]
 _NAME_CHARS = 512
 _STRING_CHARS = 1_023  # of most keys
 _CUSTOM_CHARS = 4_000  # of cs1 to cs6, and of the keys that are ours
-_LONG_CHARS = {"cs1", "cs2", "cs3", "cs4", "cs5", "cs6"}
+_ACCOUNT = "cs1Label=account cs1"
+_TARGETS = "cs2Label=targets cs2"
+_LOCATION = "cs3Label=location cs3"
+_DEVICE = "cs4Label=device cs4"
+_CHANGES = "cs5Label=changes cs5"
+_METADATA = "cs6Label=metadata cs6"
+_ON_BEHALF_OF = "flexString1Label=onBehalfOf flexString1"
+_IPV6 = "c6a2Label=Source IPv6 Address c6a2"
+_LONG = {_ACCOUNT, _TARGETS, _LOCATION, _DEVICE, _CHANGES, _METADATA}
+_is_plain_header = Plain("\\|", _NAME_CHARS)
+_is_plain_value = Plain("\\=", _STRING_CHARS)
 _IN_HEADER = {
     **CONTROLS,
     **dict.fromkeys(map(ord, "\t\n\r"), " "),
@@ -51,24 +67,19 @@ _IN_VALUE = {
     ord("="): r"\=",
     ord("\\"): r"\\",
 }
-_MAPPED: Mapped = {
-    **dict.fromkeys(
-        (
-            *("id", "schema_version", "action", "occurred_at", "description", "outcome"),
-            *("received_at", "category", "operation", "targets", "changes", "metadata"),
-        ),
-        WHOLE,
+_MAPPED = Mapped(
+    whole=(
+        *("id", "schema_version", "action", "occurred_at", "description", "outcome"),
+        *("received_at", "category", "operation", "targets", "changes", "metadata"),
     ),
-    "account": frozenset({"id", "name"}),
-    "actor": frozenset({"type", "id", "name", "email", "credential", "on_behalf_of"}),
-    "error": frozenset({"code", "message"}),
-    "context": frozenset(
-        {"ip", "forwarded_for", "user_agent", "request_id", "session_id", "trace_id"}
-    ),
-    "location": frozenset({"label"}),
-    "device": frozenset({"label"}),
-    "producer": frozenset({"service"}),
-}
+    parts={
+        "account": ("id", "name"),
+        "actor": ("type", "id", "name", "email", "credential", "on_behalf_of"),
+        "error": ("code", "message"),
+        "context": ("ip", "forwarded_for", "user_agent", "request_id", "session_id", "trace_id"),
+    },
+    kept=("producer", "location", "device", "origin"),
+)
 
 
 def encode_cef(event: Event) -> bytes:
@@ -76,17 +87,22 @@ def encode_cef(event: Event) -> bytes:
     view = read_view(event)
     kind = kind_of(view)
     head, tail = _frame(kind)
-    name = cut(view.description or kind.description, _NAME_CHARS).translate(_IN_HEADER)
+    name = view.description or kind.description
+    if not _is_plain_header(name):
+        name = cut(name, _NAME_CHARS).translate(_IN_HEADER)
     times = f"end={epoch_ms(view)}"
     if (received := received_ms(view, event)) is not None:
         times = f"rt={received} {times}"
-    parts = [f"{head}{name}{tail}{times} outcome={view.effective_outcome}"]
-    for key, text in _values(view, event.fields):
-        if text:
-            parts.append(f"{key}={_escaped(key, text)}")
+    pairs = _pairs(view, event.fields)
+    if _is_plain_value.all([text for _, text in pairs if text]):
+        values = " ".join([f"{key}={text}" for key, text in pairs if text])
+    else:
+        values = " ".join([f"{key}={_escaped(key, text)}" for key, text in pairs if text])
     # The last value's trailing spaces would be lost: an id has none.
-    parts.append(f"externalId={view.id}")
-    return " ".join(parts).encode()
+    return (
+        f"{head}{name}{tail}{times} outcome={view.effective_outcome} {values}"
+        f"{' ' if values else ''}externalId={view.id}"
+    ).encode()
 
 
 @lru_cache(maxsize=4_096)
@@ -99,65 +115,76 @@ def _frame(kind: Kind) -> tuple[str, str]:
 
 
 def _escaped(key: str, text: str) -> str:
-    limit = _CUSTOM_CHARS if key in _LONG_CHARS or key.startswith("auditbus") else _STRING_CHARS
-    if len(text) > limit:
-        text = cut(text, limit)
-    if text.isprintable():  # no control character: two searches are quicker than a translation
-        return text.replace("\\", r"\\").replace("=", r"\=")
-    return text.translate(_IN_VALUE)
+    limit = _CUSTOM_CHARS if key in _LONG or key.startswith("auditbus") else _STRING_CHARS
+    return cut(text, limit).translate(_IN_VALUE)
 
 
-def _values(view: View, fields: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
-    if actor := view.actor:
-        yield from _actor(actor)
+def _pairs(view: View, fields: dict[str, Any]) -> list[Pair]:
+    pairs: list[Pair] = []
+    if view.actor:
+        _add_actor(pairs, view.actor)
     if account := view.account:
-        yield from (("cs1", account.id), ("cs1Label", "account"))
-        yield "auditbusAccountName", account.name
-    if targets := view.targets:
-        yield from (("cs2", joined(targets)), ("cs2Label", "targets"))
-        for target in targets:
-            if target.type == "user":
-                yield from (("duid", target.id), ("duser", target.name))
-                break
-    if context := view.context:
-        yield from _context(context)
+        pairs += ((_ACCOUNT, account.id), ("auditbusAccountName", account.name))
+    if view.targets:
+        _add_targets(pairs, view.targets)
+    if view.context:
+        _add_context(pairs, view.context)
     if error := view.error:
-        yield "reason", ": ".join(part for part in (error.code, error.message) if part)
-    if (place := view.location) and place.label:
-        yield from (("cs3", place.label), ("cs3Label", "location"))
-    if (device := view.device) and device.label:
-        yield from (("cs4", device.label), ("cs4Label", "device"))
+        pairs.append(("reason", ": ".join(part for part in (error.code, error.message) if part)))
+    if view.location:
+        pairs.append((_LOCATION, view.location.label))
+    if view.device:
+        pairs.append((_DEVICE, view.device.label))
     if view.producer:
-        yield "sourceServiceName", view.producer.service
-    if changes := fields.get("changes"):
-        yield from (("cs5", to_json(changes).decode()), ("cs5Label", "changes"))
-    if metadata := fields.get("metadata"):
-        yield from (("cs6", to_json(metadata).decode()), ("cs6Label", "metadata"))
-    if rest := remainder(fields, _MAPPED):
-        yield "auditbusUnmapped", to_json(rest).decode()
+        pairs.append(("sourceServiceName", view.producer.service))
+    _add_anything(pairs, view, fields)
+    return pairs
 
 
-def _actor(actor: Actor) -> Iterator[tuple[str, str | None]]:
-    yield from (("suid", actor.id), ("suser", actor.name or actor.email))
-    yield from (("auditbusActorType", actor.type), ("auditbusActorEmail", actor.email))
+def _add_actor(pairs: list[Pair], actor: Actor) -> None:
+    pairs += (
+        ("suid", actor.id),
+        ("suser", actor.name or actor.email),
+        ("auditbusActorType", actor.type),
+        ("auditbusActorEmail", actor.email),
+    )
     if credential := actor.credential:
-        yield "auditbusCredential", party(credential.type, credential.id, None)
+        pairs.append(("auditbusCredential", party(credential.type, credential.id, None)))
     if delegate := actor.on_behalf_of:
-        if text := party(delegate.type, delegate.id, delegate.name):
-            yield from (("flexString1", text), ("flexString1Label", "onBehalfOf"))
+        pairs.append((_ON_BEHALF_OF, party(delegate.type, delegate.id, delegate.name)))
 
 
-def _context(context: Context) -> Iterator[tuple[str, str | None]]:
+def _add_targets(pairs: list[Pair], targets: list[Target]) -> None:
+    pairs.append((_TARGETS, joined(targets)))
+    for target in targets:
+        if target.type == "user":
+            pairs += (("duid", target.id), ("duser", target.name))
+            break
+
+
+def _add_context(pairs: list[Pair], context: Context) -> None:
     if ip := address(context.ip):
         if ":" in ip:  # `src` holds an IPv4 address only
-            yield from (("c6a2", ip), ("c6a2Label", "Source IPv6 Address"))
+            pairs.append((_IPV6, ip))
         else:
-            yield "src", ip
+            pairs.append(("src", ip))
     if ip != context.ip:
-        yield "auditbusClientAddress", context.ip
+        pairs.append(("auditbusClientAddress", context.ip))
     if context.forwarded_for:
-        yield "auditbusForwardedFor", ", ".join(context.forwarded_for)
-    yield "requestClientApplication", context.user_agent
-    yield "auditbusRequestId", context.request_id
-    yield "auditbusSessionId", context.session_id
-    yield "auditbusTraceId", context.trace_id
+        pairs.append(("auditbusForwardedFor", ", ".join(context.forwarded_for)))
+    pairs += (
+        ("requestClientApplication", context.user_agent),
+        ("auditbusRequestId", context.request_id),
+        ("auditbusSessionId", context.session_id),
+        ("auditbusTraceId", context.trace_id),
+    )
+
+
+def _add_anything(pairs: list[Pair], view: View, fields: dict[str, Any]) -> None:
+    """Add what may have any shape, as JSON."""
+    if view.changes:
+        pairs.append((_CHANGES, to_json(fields["changes"]).decode()))
+    if view.metadata:
+        pairs.append((_METADATA, to_json(view.metadata).decode()))
+    if rest := _MAPPED.rest(view, fields):
+        pairs.append(("auditbusUnmapped", to_json(rest).decode()))

@@ -14,7 +14,7 @@ from auditbus.schemas.event import Actor, Context, ProducerStamp, Target
 from auditbus.schemas.timestamps import format_epoch_ms
 from auditbus.sinks.siem.encodings.classification import Kind, kind_of
 from auditbus.sinks.siem.encodings.event import Event
-from auditbus.sinks.siem.encodings.remainder import WHOLE, Mapped, remainder
+from auditbus.sinks.siem.encodings.remainder import Mapped
 from auditbus.sinks.siem.encodings.severities import SEVERITY_NUMBERS
 from auditbus.sinks.siem.encodings.view import (
     View,
@@ -43,29 +43,22 @@ _SYSTEMS = {  # user_agent.os.type, where ECS has a word for it
     "android": "android",
     "ios": "ios",
 }
-_MAPPED: Mapped = {
-    **dict.fromkeys(
-        (
-            *("id", "schema_version", "action", "occurred_at", "description", "outcome"),
-            *("received_at", "category", "operation", "targets", "changes", "metadata", "origin"),
-        ),
-        WHOLE,
+_MAPPED = Mapped(
+    whole=(
+        *("id", "schema_version", "action", "occurred_at", "description", "outcome"),
+        *("received_at", "category", "operation", "targets", "changes", "metadata"),
+        *("origin",),
     ),
-    "account": frozenset({"id", "name"}),
-    "actor": frozenset({"type", "id", "name", "email", "credential", "on_behalf_of"}),
-    "error": frozenset({"code", "message"}),
-    "context": frozenset(
-        {"ip", "forwarded_for", "user_agent", "request_id", "session_id", "trace_id"}
-    ),
-    "location": frozenset(
-        {
-            *("country_code", "country", "region", "city", "label", "asn", "as_organization"),
-            *("latitude", "longitude"),
-        }
-    ),
-    "device": frozenset(Device.__struct_fields__),
-    "producer": frozenset({"service", "version", "instance", "seq"}),
-}
+    parts={
+        "account": ("id", "name"),
+        "actor": ("type", "id", "name", "email", "credential", "on_behalf_of"),
+        "error": ("code", "message"),
+        "context": ("ip", "forwarded_for", "user_agent", "request_id", "session_id", "trace_id"),
+        "location": Location.__struct_fields__,
+        "device": Device.__struct_fields__,
+        "producer": ProducerStamp.__struct_fields__,
+    },
+)
 
 
 def encode_ecs(event: Event) -> bytes:
@@ -86,26 +79,27 @@ def encode_ecs(event: Event) -> bytes:
         "event": _event(view, event, kind),
         "auditbus": own,
     }
-    if view.account:
-        body["organization"] = _filled(id=view.account.id, name=view.account.name)
+    if account := view.account:
+        body["organization"] = _named(None, account.id, account.name)
     if view.actor:
         body["user"] = _user(view.actor, own, users)
     if view.targets:
         _add_targets(view.targets, body, own, users)
-    if view.context:
-        _add_context(view.context, body, own)
+    ips = _add_context(view.context, body, own) if view.context else []
     if view.location:
-        _add_location(view.location, body)
+        _add_location(view.location, body, own)
     if view.device:
         _add_device(view.device, body, own)
-    if view.error and (error := _filled(code=view.error.code, message=view.error.message)):
-        body["error"] = error
+    if error := view.error:
+        body["error"] = {
+            name: text for name, text in (("code", error.code), ("message", error.message)) if text
+        }
     if view.producer:
         _add_service(view.producer, body, own)
     if view.origin:
         own["origin"] = event.fields["origin"]
-    _add_related(body, users)
-    _add_texts(event.fields, own)
+    _add_related(body, users, ips)
+    _add_anything(view, event.fields, own)
     return to_json(body)
 
 
@@ -121,54 +115,65 @@ def _event(view: View, event: Event, kind: Kind) -> dict[str, Any]:
         "module": "auditbus",
         "dataset": "auditbus.events",
     }
-    if view.received_at:
-        received_ms(view, event)
-        fields["created"] = view.received_at
-    elif event.timestamp_ms >= 0:
-        fields["created"] = format_epoch_ms(event.timestamp_ms)
-    if producer := view.producer:
-        if producer.service:
-            fields["provider"] = producer.service
-        if producer.seq is not None and producer.seq in _LONG:
-            fields["sequence"] = producer.seq
+    if (received := received_ms(view, event)) is not None:
+        fields["created"] = view.received_at or format_epoch_ms(received)
     return fields
 
 
 def _user(actor: Actor, own: dict[str, Any], users: list[str | None]) -> dict[str, Any]:
-    user: dict[str, Any] = _filled(id=actor.id, name=actor.name, email=actor.email)
+    user: dict[str, Any] = {}
+    if actor.id:
+        user["id"] = actor.id
+    if actor.name:
+        user["name"] = actor.name
+    if actor.email:
+        user["email"] = actor.email
     users += (actor.id, actor.name, actor.email)
-    own["actor"] = {"type": actor.type}
-    if (credential := actor.credential) and (
-        part := _filled(type=credential.type, id=credential.id)
-    ):
-        own["actor"]["credential"] = part
+    who: dict[str, Any] = {"type": actor.type}
+    own["actor"] = who
+    if credential := actor.credential:
+        who["credential"] = _named(credential.type, credential.id, None)
     if delegate := actor.on_behalf_of:
-        if effective := _filled(id=delegate.id, name=delegate.name):
-            user["effective"] = effective
-            users += (delegate.id, delegate.name)
+        user["effective"] = _named(None, delegate.id, delegate.name)
+        users += (delegate.id, delegate.name)
         if delegate.type:
-            own["actor"]["on_behalf_of"] = {"type": delegate.type}
+            who["on_behalf_of"] = {"type": delegate.type}
     return user
+
+
+def _named(type_name: str | None, uid: str | None, name: str | None) -> dict[str, Any]:
+    named = {}
+    if type_name:
+        named["type"] = type_name
+    if uid:
+        named["id"] = uid
+    if name:
+        named["name"] = name
+    return named
 
 
 def _add_targets(
     targets: list[Target], body: dict[str, Any], own: dict[str, Any], users: list[str | None]
 ) -> None:
-    own["targets"] = [_filled(type=one.type, id=one.id, name=one.name) for one in targets]
+    own["targets"] = [_named(one.type, one.id, one.name) for one in targets]
     for target in targets:
-        if target.type == "user" and (target.id or target.name):
-            body.setdefault("user", {})["target"] = _filled(id=target.id, name=target.name)
+        if target.type == "user":
+            body.setdefault("user", {})["target"] = _named(None, target.id, target.name)
             users += (target.id, target.name)
             return
 
 
-def _add_context(context: Context, body: dict[str, Any], own: dict[str, Any]) -> None:
+def _add_context(context: Context, body: dict[str, Any], own: dict[str, Any]) -> list[str | None]:
+    """Return the addresses in it."""
+    ips: list[str | None] = []
     if context.ip:
         body["source"] = source = {"address": context.ip}
         if ip := address(context.ip):
             source["ip"] = ip
+            ips.append(ip)
     if context.forwarded_for:
         own["forwarded_for"] = context.forwarded_for
+        ips += map(address, context.forwarded_for)
     if context.user_agent:
         body["user_agent"] = {"original": context.user_agent}
     if context.request_id:
@@ -177,81 +182,113 @@ def _add_context(context: Context, body: dict[str, Any], own: dict[str, Any]) ->
         body["trace"] = {"id": context.trace_id}
     if context.session_id:
         own["session_id"] = context.session_id
+    return ips
 
 
-def _add_location(place: Location, body: dict[str, Any]) -> None:
-    geo: dict[str, Any] = _filled(
-        country_iso_code=place.country_code,
-        country_name=place.country,
-        region_name=place.region,
-        city_name=place.city,
-        name=place.label,
-    )
-    latitude, longitude = place.latitude, place.longitude
-    if (
-        latitude is not None
-        and longitude is not None
-        and abs(latitude) <= _MAX_LATITUDE
-        and abs(longitude) <= _MAX_LONGITUDE
-    ):
-        geo["location"] = {"lat": latitude, "lon": longitude}
+def _add_location(place: Location, body: dict[str, Any], own: dict[str, Any]) -> None:
+    geo: dict[str, Any] = {}
+    if place.country_code:
+        geo["country_iso_code"] = place.country_code
+    if place.country:
+        geo["country_name"] = place.country
+    if place.region:
+        geo["region_name"] = place.region
+    if place.city:
+        geo["city_name"] = place.city
+    if place.label:
+        geo["name"] = place.label
+    if point := _point(place.latitude, place.longitude):
+        geo["location"] = point
+    if geo:
+        body.setdefault("source", {})["geo"] = geo
+    if place.database:
+        own["location"] = {"database": place.database}
+    if place.asn is not None or place.as_organization:
+        body.setdefault("source", {})["as"] = _network(place)
+
+
+def _point(latitude: float | None, longitude: float | None) -> dict[str, float] | None:
+    if latitude is None or longitude is None:
+        return None
+    if abs(latitude) > _MAX_LATITUDE or abs(longitude) > _MAX_LONGITUDE:
+        return None
+    return {"lat": latitude, "lon": longitude}
+
+
+def _network(place: Location) -> dict[str, Any]:
     network: dict[str, Any] = {}
     if place.asn is not None and place.asn in _LONG:
         network["number"] = place.asn
     if place.as_organization:
         network["organization"] = {"name": place.as_organization}
-    if geo:
-        body.setdefault("source", {})["geo"] = geo
-    if network:
-        body.setdefault("source", {})["as"] = network
+    return network
 
 
 def _add_device(device: Device, body: dict[str, Any], own: dict[str, Any]) -> None:
-    agent: dict[str, Any] = _filled(name=device.browser, version=device.browser_version)
+    agent = body.setdefault("user_agent", {})
+    if device.browser:
+        agent["name"] = device.browser
+    if device.browser_version:
+        agent["version"] = device.browser_version
     if device.os:
-        agent["os"] = _filled(
-            name=device.os, version=device.os_version, type=_SYSTEMS.get(device.os.lower())
-        )
+        agent["os"] = _system(device.os, device.os_version)
     if device.model:
         agent["device"] = {"name": device.model}
-    if agent:
-        body.setdefault("user_agent", {}).update(agent)
-    if left := _filled(type=device.type, brand=device.brand, label=device.label):
-        own["device"] = left
+    left: dict[str, Any] = {}
+    own["device"] = left
+    if device.type:
+        left["type"] = device.type
+    if device.brand:
+        left["brand"] = device.brand
+    if device.label:
+        left["label"] = device.label
     if device.is_bot is not None:
-        own.setdefault("device", {})["is_bot"] = device.is_bot
+        left["is_bot"] = device.is_bot
+
+
+def _system(name: str, version: str | None) -> dict[str, str]:
+    system = {"name": name}
+    if version:
+        system["version"] = version
+    if word := _SYSTEMS.get(name.lower()):
+        system["type"] = word
+    return system
 
 
 def _add_service(producer: ProducerStamp, body: dict[str, Any], own: dict[str, Any]) -> None:
-    service: dict[str, Any] = _filled(name=producer.service, version=producer.version)
+    service: dict[str, Any] = {}
+    if producer.service:
+        service["name"] = body["event"]["provider"] = producer.service
+    if producer.version:
+        service["version"] = producer.version
     if producer.instance:
         service["node"] = {"name": producer.instance}
     if service:
         body["service"] = service
-    if producer.seq is not None and producer.seq not in _LONG:
-        own["sequence"] = str(producer.seq)
+    if producer.epoch is not None:
+        own["producer_epoch"] = str(producer.epoch)
+    if producer.seq is not None:
+        if producer.seq in _LONG:
+            body["event"]["sequence"] = producer.seq
+        else:
+            own["producer_seq"] = str(producer.seq)
 
 
-def _add_related(body: dict[str, Any], users: list[str | None]) -> None:
-    related: dict[str, Any] = {}
-    if names := [name for name in dict.fromkeys(users) if name]:
+def _add_related(body: dict[str, Any], users: list[str | None], ips: list[str | None]) -> None:
+    related = {}
+    if names := list(dict.fromkeys(filter(None, users))):
         related["user"] = names
-    forwarded = body["auditbus"].get("forwarded_for", ())
-    ips = [body.get("source", {}).get("ip"), *map(address, forwarded)]
-    if found := [ip for ip in dict.fromkeys(ips) if ip]:
-        related["ip"] = found
+    if addresses := list(dict.fromkeys(filter(None, ips))):
+        related["ip"] = addresses
     if related:
         body["related"] = related
 
 
-def _add_texts(fields: dict[str, Any], own: dict[str, Any]) -> None:
+def _add_anything(view: View, fields: dict[str, Any], own: dict[str, Any]) -> None:
     """Add what may have any shape, as JSON text."""
-    for name in ("changes", "metadata"):
-        if value := fields.get(name):
-            own[name] = to_json(value).decode()
-    if rest := remainder(fields, _MAPPED):
+    if view.changes:
+        own["changes"] = to_json(fields["changes"]).decode()
+    if view.metadata:
+        own["metadata"] = to_json(view.metadata).decode()
+    if rest := _MAPPED.rest(view, fields):
         own["unmapped"] = to_json(rest).decode()
-
-
-def _filled(**parts: str | None) -> dict[str, Any]:
-    return {name: value for name, value in parts.items() if value}

@@ -10,7 +10,6 @@ predefined key stands in custom keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -19,9 +18,9 @@ from auditbus.schemas.errors import RejectCode
 from auditbus.schemas.event import Actor, Context
 from auditbus.sinks.siem.encodings.classification import Kind, kind_of
 from auditbus.sinks.siem.encodings.event import Event, Unencodable
-from auditbus.sinks.siem.encodings.remainder import WHOLE, Mapped, remainder
+from auditbus.sinks.siem.encodings.remainder import Mapped
 from auditbus.sinks.siem.encodings.severities import SEVERITY_NUMBERS
-from auditbus.sinks.siem.encodings.text import CONTROLS, cut, joined, party
+from auditbus.sinks.siem.encodings.text import CONTROLS, Pair, Plain, cut, joined, party
 from auditbus.sinks.siem.encodings.view import (
     View,
     address,
@@ -37,24 +36,20 @@ _DELIMITER = "\t"
 _NAME_CHARS = 255  # of usrName and accountName
 _EPOCH_MS = range(10**12, 10**13)  # 13 digits, by which QRadar knows milliseconds
 _IN_VALUE = {**CONTROLS, **dict.fromkeys(map(ord, "\t\n\r"), " ")}
-_MAPPED: Mapped = {
-    **dict.fromkeys(
-        (
-            *("id", "schema_version", "action", "occurred_at", "description", "outcome"),
-            *("received_at", "category", "operation", "targets", "changes", "metadata"),
-        ),
-        WHOLE,
+_are_plain = Plain().all
+_MAPPED = Mapped(
+    whole=(
+        *("id", "schema_version", "action", "occurred_at", "description", "outcome"),
+        *("received_at", "category", "operation", "targets", "changes", "metadata"),
     ),
-    "account": frozenset({"id", "name"}),
-    "actor": frozenset({"type", "id", "name", "email", "credential", "on_behalf_of"}),
-    "error": frozenset({"code", "message"}),
-    "context": frozenset(
-        {"ip", "forwarded_for", "user_agent", "request_id", "session_id", "trace_id"}
-    ),
-    "location": frozenset({"label"}),
-    "device": frozenset({"label"}),
-    "producer": frozenset({"service"}),
-}
+    parts={
+        "account": ("id", "name"),
+        "actor": ("type", "id", "name", "email", "credential", "on_behalf_of"),
+        "error": ("code", "message"),
+        "context": ("ip", "forwarded_for", "user_agent", "request_id", "session_id", "trace_id"),
+    },
+    kept=("producer", "location", "device", "origin"),
+)
 
 
 def encode_leef(event: Event) -> bytes:
@@ -66,17 +61,19 @@ def encode_leef(event: Event) -> bytes:
         raise Unencodable(
             RejectCode.INVALID_VALUE, "occurred_at: before 2001-09-09 or after 2286-11-20"
         )
-    parts = [
-        f"{_frame(kind)}devTime={occurred}",
-        f"eventId={view.id}",
-        f"outcome={view.effective_outcome}",
-    ]
+    times = f"devTime={occurred}\t"
     if (received := received_ms(view, event)) is not None:
-        parts.append(f"receivedTime={received}")
-    for key, text in _values(view, kind, event.fields):
-        if text:
-            parts.append(f"{key}={text if text.isprintable() else text.translate(_IN_VALUE)}")
-    return _DELIMITER.join(parts).encode()
+        times = f"{times}receivedTime={received}\t"
+    pairs = _pairs(view, kind, event.fields)
+    if _are_plain([text for _, text in pairs if text]):
+        values = _DELIMITER.join([f"{key}={text}" for key, text in pairs if text])
+    else:
+        values = _DELIMITER.join(
+            [f"{key}={text.translate(_IN_VALUE)}" for key, text in pairs if text]
+        )
+    return (
+        f"{_frame(kind)}{times}eventId={view.id}\toutcome={view.effective_outcome}\t{values}"
+    ).encode()
 
 
 @lru_cache(maxsize=4_096)
@@ -90,49 +87,62 @@ def _frame(kind: Kind) -> str:
     return header + "".join(attribute + _DELIMITER for attribute in attributes)
 
 
-def _values(view: View, kind: Kind, fields: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
-    yield "description", view.description or kind.description
-    if actor := view.actor:
-        yield from _actor(actor)
+def _pairs(view: View, kind: Kind, fields: dict[str, Any]) -> list[Pair]:
+    pairs: list[Pair] = [("description", view.description or kind.description)]
+    if view.actor:
+        _add_actor(pairs, view.actor)
     if account := view.account:
-        yield "accountName", cut(account.name or account.id, _NAME_CHARS)
-        yield "accountId", account.id
+        pairs.append(("accountName", cut(account.name or account.id, _NAME_CHARS)))
+        pairs.append(("accountId", account.id))
     if view.targets:
-        yield "resource", joined(view.targets)
-    if context := view.context:
-        yield from _context(context)
+        pairs.append(("resource", joined(view.targets)))
+    if view.context:
+        _add_context(pairs, view.context)
     if error := view.error:
-        yield from (("errorCode", error.code), ("errorMessage", error.message))
+        pairs += (("errorCode", error.code), ("errorMessage", error.message))
     if view.location:
-        yield "location", view.location.label
+        pairs.append(("location", view.location.label))
     if view.device:
-        yield "device", view.device.label
+        pairs.append(("device", view.device.label))
     if view.producer:
-        yield "service", view.producer.service
-    for name in ("changes", "metadata"):
-        if value := fields.get(name):
-            yield name, to_json(value).decode()
-    if rest := remainder(fields, _MAPPED):
-        yield "unmapped", to_json(rest).decode()
+        pairs.append(("service", view.producer.service))
+    _add_anything(pairs, view, fields)
+    return pairs
 
 
-def _actor(actor: Actor) -> Iterator[tuple[str, str | None]]:
-    yield "usrName", cut(actor.name or actor.email or actor.id or "", _NAME_CHARS)
-    yield from (("role", actor.type), ("actorId", actor.id), ("actorEmail", actor.email))
+def _add_actor(pairs: list[Pair], actor: Actor) -> None:
+    pairs += (
+        ("usrName", cut(actor.name or actor.email or actor.id or "", _NAME_CHARS)),
+        ("role", actor.type),
+        ("actorId", actor.id),
+        ("actorEmail", actor.email),
+    )
     if credential := actor.credential:
-        yield "credential", party(credential.type, credential.id, None)
+        pairs.append(("credential", party(credential.type, credential.id, None)))
     if delegate := actor.on_behalf_of:
-        yield "onBehalfOf", party(delegate.type, delegate.id, delegate.name)
+        pairs.append(("onBehalfOf", party(delegate.type, delegate.id, delegate.name)))
 
 
-def _context(context: Context) -> Iterator[tuple[str, str | None]]:
+def _add_context(pairs: list[Pair], context: Context) -> None:
     ip = address(context.ip)
-    yield "src", ip
+    pairs.append(("src", ip))
     if ip != context.ip:
-        yield "clientAddress", context.ip
+        pairs.append(("clientAddress", context.ip))
     if context.forwarded_for:
-        yield "forwardedFor", ", ".join(context.forwarded_for)
-    yield "userAgent", context.user_agent
-    yield "requestId", context.request_id
-    yield "sessionId", context.session_id
-    yield "traceId", context.trace_id
+        pairs.append(("forwardedFor", ", ".join(context.forwarded_for)))
+    pairs += (
+        ("userAgent", context.user_agent),
+        ("requestId", context.request_id),
+        ("sessionId", context.session_id),
+        ("traceId", context.trace_id),
+    )
+
+
+def _add_anything(pairs: list[Pair], view: View, fields: dict[str, Any]) -> None:
+    """Add what may have any shape, as JSON."""
+    if view.changes:
+        pairs.append(("changes", to_json(fields["changes"]).decode()))
+    if view.metadata:
+        pairs.append(("metadata", to_json(view.metadata).decode()))
+    if rest := _MAPPED.rest(view, fields):
+        pairs.append(("unmapped", to_json(rest).decode()))

@@ -22,13 +22,13 @@ _ENTITY_TYPES = {"device": 1, "user": 2, "group": 3, "organization": 4, "policy"
 _OTHER = 99
 
 
-def _account_change(body: Body, view: View, kind: Kind) -> None:
+def _account_change(body: Body, view: View, _: Kind) -> None:
     """`user` is the one that was changed: a target, else the actor itself."""
     target = _first(view, "user") or (view.targets[0] if view.targets else None)
     body["user"] = _user(target) if target else body["actor"]["user"]
 
 
-def _authentication(body: Body, view: View, kind: Kind) -> None:
+def _authentication(body: Body, view: View, _: Kind) -> None:
     """`user` is who is signed in from then on: the impersonated one where there is one."""
     delegate = view.actor.on_behalf_of if view.actor else None
     if delegate and (delegate.id or delegate.name):
@@ -43,7 +43,9 @@ def _authentication(body: Body, view: View, kind: Kind) -> None:
 def _entity_management(body: Body, view: View, kind: Kind) -> None:
     target = view.targets[0] if view.targets else None
     type_name = (target and target.type) or kind.category
-    entity = _named(None, target.id, target.name, type_name) if target else {"name": kind.category}
+    entity: dict[str, Any] = (
+        _named(None, target.id, target.name, type_name) if target else {"name": kind.category}
+    )
     entity["type"] = type_name
     entity["type_id"] = _ENTITY_TYPES.get(type_name, _OTHER)
     body["entity"] = entity

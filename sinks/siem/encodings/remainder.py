@@ -2,33 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["WHOLE", "Mapped", "remainder"]
+from auditbus.sinks.siem.encodings.view import PARTS, View
 
-WHOLE: frozenset[str] = frozenset({"*"})
-"""Marks a field that is mapped with everything in it."""
-
-Mapped = Mapping[str, frozenset[str]]
-"""By top-level field, the names in it that an encoding maps."""
+__all__ = ["Mapped"]
 
 
-def remainder(fields: Mapping[str, Any], mapped: Mapped) -> dict[str, Any]:
-    """Return what of `fields` is not in `mapped`, without nulls and what is empty.
+class Mapped:
+    """What an encoding maps of an event, by name; `rest` returns what is left."""
 
-    Fields that `mapped` names must be objects, or WHOLE. The result's outer two levels are new.
-    """
-    rest = {}
-    for name, value in fields.items():
-        parts = mapped.get(name)
-        if parts is WHOLE or value is None:
-            continue
-        if parts is not None:
-            value = {  # noqa: PLW2901  # what is left of it
-                key: part for key, part in value.items() if part is not None and key not in parts
-            }
-            if not value:
-                continue
-        rest[name] = value
-    return rest
+    def __init__(
+        self, whole: Iterable[str], parts: Mapping[str, Iterable[str]], kept: Iterable[str] = ()
+    ) -> None:
+        """Name the fields that are mapped whole, those of which parts are, and those kept whole."""
+        self._parts = {name: frozenset(names) for name, names in parts.items()}
+        self._kept = tuple(kept)
+        self._known = frozenset((*whole, *self._parts, *self._kept))
+        self._left = tuple(
+            (name, part)
+            for name, mapped in self._parts.items()
+            for part in PARTS[name]
+            if part not in mapped
+        )
+
+    def rest(self, view: View, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what of `fields` is not mapped, without nulls and empty fields.
+
+        The result's outer two levels are new where a part is mapped; else they are those of
+        `fields`, and not to be changed.
+        """
+        rest: dict[str, Any] = {}
+        for name in self._kept:
+            if value := fields.get(name):
+                rest[name] = value
+        if view.is_plain:  # nothing unknown in it: quicker
+            for name, part in self._left:
+                if (value := fields.get(name)) and (left := value.get(part)):
+                    rest.setdefault(name, {})[part] = left
+            return rest
+        for name, parts in self._parts.items():
+            if left := {
+                key: value
+                for key, value in (fields.get(name) or {}).items()
+                if value is not None and key not in parts
+            }:
+                rest[name] = left
+        return rest | {
+            name: value
+            for name, value in fields.items()
+            if value is not None and name not in self._known
+        }
