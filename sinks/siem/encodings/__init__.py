@@ -1,7 +1,8 @@
 """The forms in which a destination may get an event, one module each, chosen by `encoding`.
 
 An encoder is a plain function from an Event to bytes; what it raises becomes a dead letter, and the
-rest is sent. A destination that wraps events (an envelope, a frame) wraps the encoder.
+rest is sent. A destination that wraps events (an envelope, a frame) wraps the encoder; one that has
+a cap for one event encodes through `fit`.
 """
 
 from __future__ import annotations
@@ -12,10 +13,20 @@ from dataclasses import dataclass
 from auditbus.sinks.siem.encodings.cef import encode_cef
 from auditbus.sinks.siem.encodings.ecs import encode_ecs
 from auditbus.sinks.siem.encodings.event import Event, Unencodable, read_event
+from auditbus.sinks.siem.encodings.fit import fit
 from auditbus.sinks.siem.encodings.leef import encode_leef
 from auditbus.sinks.siem.encodings.ocsf import encode_ocsf
 
-__all__ = ["ENCODINGS", "Encoder", "Encoding", "Event", "Unencodable", "encode_json", "read_event"]
+__all__ = [
+    "ENCODINGS",
+    "Encoder",
+    "Encoding",
+    "Event",
+    "Unencodable",
+    "encode_json",
+    "fit",
+    "read_event",
+]
 
 # Returns one event's bytes. Raises Unencodable.
 Encoder = Callable[[Event], bytes]
