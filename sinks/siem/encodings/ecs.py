@@ -203,8 +203,8 @@ def _add_location(place: Location, body: dict[str, Any], own: dict[str, Any]) ->
         body.setdefault("source", {})["geo"] = geo
     if place.database:
         own["location"] = {"database": place.database}
-    if place.asn is not None or place.as_organization:
-        body.setdefault("source", {})["as"] = _network(place)
+    if network := _network(place):
+        body.setdefault("source", {})["as"] = network
 
 
 def _point(latitude: float | None, longitude: float | None) -> dict[str, float] | None:

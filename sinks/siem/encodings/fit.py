@@ -1,13 +1,15 @@
 """Make an event fit under a destination's cap, by cutting its text; never what identifies it.
 
-What goes first, and within each step the longest text first:
+The longest texts go first: those of more than 8,192 characters, then of 2,048, 512, 128 and 32, at
+last all. Of texts that long, these go first:
 
 1. what auditbus does not know, `client_hints` and `forwarded_for`;
 2. `metadata` and `changes`;
 3. the user agent, the description, the error's message;
 4. names.
 
-A text that was cut ends in `…[truncated]`; so does a list or an object that lost items.
+A text that was cut ends in `…[truncated]`; so does a list or an object that lost items
+(it keeps 256 of them, then 64, 16, 4, 1 and none).
 Ids, the action, times, the outcome, codes, addresses and what the stream added are never cut.
 """
 
@@ -43,13 +45,12 @@ def fit(event: Event, encode: Callable[[Event], bytes], cap_bytes: int) -> bytes
     if len(encoded) <= cap_bytes:
         return encoded
     fields = event.fields
-    for step in _STEPS:
-        for limit in _LIMITS:
-            shorter = step(fields, limit)
-            encoded = encode(Event(_dumps(shorter), shorter, event.timestamp_ms))
+    for limit in _LIMITS:
+        for step in _STEPS:
+            fields = step(fields, limit)
+            encoded = encode(Event(_dumps(fields), fields, event.timestamp_ms))
             if len(encoded) <= cap_bytes:
                 return encoded
-        fields = shorter
     raise Unencodable(
         RejectCode.TOO_LARGE,
         f"{len(encoded):,} bytes with every text cut; the cap is {cap_bytes:,}",
