@@ -183,7 +183,13 @@ def test_where_each_field_goes() -> None:
         "account": {"name": "Acme Corporation"},
         "actor": {"on_behalf_of": fields["actor"]["on_behalf_of"]},
         "context": {"client_hints": fields["context"]["client_hints"]},
-        **{name: fields[name] for name in ("changes", "metadata", "producer", "device", "origin")},
+        "location": {"country": "Germany"},
+        **{
+            name: fields[name]
+            for name in (
+                *("category", "operation", "changes", "metadata", "producer", "device", "origin"),
+            )
+        },
         "targets": fields["targets"],
     }
 

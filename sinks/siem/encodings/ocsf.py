@@ -13,6 +13,7 @@ from typing import Any
 
 from auditbus import __version__
 from auditbus.schemas.catalogue import Severity
+from auditbus.schemas.enriched import Location
 from auditbus.schemas.event import Actor, Context, Delegate, EventError
 from auditbus.sinks.siem.encodings.classification import OCSF_CLASSES, Kind, kind_of
 from auditbus.sinks.siem.encodings.event import Event
@@ -47,16 +48,17 @@ _is_email = re.compile(r"[a-zA-Z0-9!#$%&'*+-/=?^_`{|}~.]+@[a-zA-Z0-9-]+\.[a-zA-Z
 
 _MAPPED = Mapped(
     whole=(
-        *("id", "schema_version", "action", "occurred_at", "description", "outcome"),
-        *("received_at", "category", "operation", "targets", "location"),
+        *("id", "schema_version", "action", "occurred_at", "received_at", "description"),
+        *("outcome", "targets"),
     ),
     parts={
         "account": ("id",),
         "actor": ("type", "id", "name", "email", "credential"),
         "error": ("code", "message"),
         "context": ("ip", "forwarded_for", "user_agent", "request_id", "session_id", "trace_id"),
+        "location": set(Location.__struct_fields__) - {"country"},
     },
-    kept=("changes", "metadata", "producer", "device", "origin"),
+    kept=("category", "operation", "changes", "metadata", "producer", "device", "origin"),
 )
 # How many targets a class has room for; of those of 3001 and 3002, the type would be lost.
 _TARGETS_MAPPED = {3001: 0, 3002: 0, 3004: 1, 3006: 1, 6001: 1_000, 6003: 1_000, 6006: 1}
