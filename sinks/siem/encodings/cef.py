@@ -20,14 +20,7 @@ from auditbus.sinks.siem.encodings.classification import Kind, kind_of
 from auditbus.sinks.siem.encodings.event import Event
 from auditbus.sinks.siem.encodings.remainder import Mapped
 from auditbus.sinks.siem.encodings.severities import SEVERITY_NUMBERS
-from auditbus.sinks.siem.encodings.text import (
-    CONTROLS,
-    Pair,
-    Plain,
-    cut,
-    joined,
-    party,
-)
+from auditbus.sinks.siem.encodings.text import CONTROLS, Line, Pair, cut, joined, party
 from auditbus.sinks.siem.encodings.view import (
     View,
     address,
@@ -41,32 +34,38 @@ __all__ = ["encode_cef"]
 
 _NAME_CHARS = 512
 _STRING_CHARS = 1_023  # of most keys
-_CUSTOM_CHARS = 4_000  # of cs1 to cs6, and of the keys that are ours
-_ACCOUNT = "cs1Label=account cs1"
-_TARGETS = "cs2Label=targets cs2"
-_LOCATION = "cs3Label=location cs3"
-_DEVICE = "cs4Label=device cs4"
-_CHANGES = "cs5Label=changes cs5"
-_METADATA = "cs6Label=metadata cs6"
-_ON_BEHALF_OF = "flexString1Label=onBehalfOf flexString1"
-_IPV6 = "c6a2Label=Source IPv6 Address c6a2"
-_LONG = {_ACCOUNT, _TARGETS, _LOCATION, _DEVICE, _CHANGES, _METADATA}
-_is_plain_header = Plain("\\|", _NAME_CHARS)
-_is_plain_value = Plain("\\=", _STRING_CHARS)
-_IN_HEADER = {
-    **CONTROLS,
-    **dict.fromkeys(map(ord, "\t\n\r"), " "),
-    ord("|"): r"\|",
-    ord("\\"): r"\\",
-}
-_IN_VALUE = {
-    **CONTROLS,
-    ord("\t"): " ",
-    ord("\n"): r"\n",
-    ord("\r"): r"\r",
-    ord("="): r"\=",
-    ord("\\"): r"\\",
-}
+_LONG_CHARS = 4_000  # of cs1 to cs6
+_ACCOUNT = " cs1Label=account cs1="
+_TARGETS = " cs2Label=targets cs2="
+_LOCATION = " cs3Label=location cs3="
+_DEVICE = " cs4Label=device cs4="
+_CHANGES = " cs5Label=changes cs5="
+_METADATA = " cs6Label=metadata cs6="
+_UNMAPPED = " auditbusUnmapped="
+_ON_BEHALF_OF = " flexString1Label=onBehalfOf flexString1="
+_IPV6 = " c6a2Label=Source IPv6 Address c6a2="
+_header = Line(
+    {
+        ord("\\"): r"\\",
+        ord("|"): r"\|",
+        **CONTROLS,
+        **dict.fromkeys(map(ord, "\t\n\r"), " "),
+    }
+)
+_values = Line(
+    {
+        ord("\\"): r"\\",
+        ord("="): r"\=",
+        **CONTROLS,
+        ord("\t"): " ",
+        ord("\n"): r"\n",
+        ord("\r"): r"\r",
+    },
+    max_chars=_STRING_CHARS,
+    limits=dict.fromkeys(
+        (_ACCOUNT, _TARGETS, _LOCATION, _DEVICE, _CHANGES, _METADATA, _UNMAPPED), _LONG_CHARS
+    ),
+)
 _MAPPED = Mapped(
     whole=(
         *("id", "schema_version", "action", "occurred_at", "description", "outcome"),
@@ -86,37 +85,30 @@ def encode_cef(event: Event) -> bytes:
     """Return one CEF line, without a line break. Raises Unencodable with the field to blame."""
     view = read_view(event)
     kind = kind_of(view)
-    head, tail = _frame(kind)
-    name = view.description or kind.description
-    if not _is_plain_header(name):
-        name = cut(name, _NAME_CHARS).translate(_IN_HEADER)
+    description = view.description or kind.description
+    head = _frame(kind) if description == kind.description else _header_of(kind, description)
     times = f"end={epoch_ms(view)}"
     if (received := received_ms(view, event)) is not None:
         times = f"rt={received} {times}"
-    pairs = _pairs(view, event.fields)
-    if _is_plain_value.all([text for _, text in pairs if text]):
-        values = " ".join([f"{key}={text}" for key, text in pairs if text])
-    else:
-        values = " ".join([f"{key}={_escaped(key, text)}" for key, text in pairs if text])
     # The last value's trailing spaces would be lost: an id has none.
     return (
-        f"{head}{name}{tail}{times} outcome={view.effective_outcome} {values}"
-        f"{' ' if values else ''}externalId={view.id}"
+        f"{head}{times} outcome={view.effective_outcome}"
+        f"{_values.write(_pairs(view, event.fields))} externalId={view.id}"
     ).encode()
 
 
 @lru_cache(maxsize=4_096)
-def _frame(kind: Kind) -> tuple[str, str]:
-    """Return what stands before and after the name; the words in it need no escape."""
+def _frame(kind: Kind) -> str:
+    """Return all up to the times, with the description of the catalogue."""
+    return _header_of(kind, kind.description)
+
+
+def _header_of(kind: Kind, description: str) -> str:
+    (name,) = _header.escape([cut(description, _NAME_CHARS)])
     return (
-        f"CEF:0|auditbus|auditbus|{__version__}|{kind.action}|",
-        f"|{SEVERITY_NUMBERS[kind.severity]}|cat={kind.category} act={kind.operation} ",
+        f"CEF:0|auditbus|auditbus|{__version__}|{kind.action}|{name}"
+        f"|{SEVERITY_NUMBERS[kind.severity]}|cat={kind.category} act={kind.operation} "
     )
-
-
-def _escaped(key: str, text: str) -> str:
-    limit = _CUSTOM_CHARS if key in _LONG or key.startswith("auditbus") else _STRING_CHARS
-    return cut(text, limit).translate(_IN_VALUE)
 
 
 def _pairs(view: View, fields: dict[str, Any]) -> list[Pair]:
@@ -124,32 +116,32 @@ def _pairs(view: View, fields: dict[str, Any]) -> list[Pair]:
     if view.actor:
         _add_actor(pairs, view.actor)
     if account := view.account:
-        pairs += ((_ACCOUNT, account.id), ("auditbusAccountName", account.name))
+        pairs += ((_ACCOUNT, account.id), (" auditbusAccountName=", account.name))
     if view.targets:
         _add_targets(pairs, view.targets)
     if view.context:
         _add_context(pairs, view.context)
     if error := view.error:
-        pairs.append(("reason", ": ".join(part for part in (error.code, error.message) if part)))
+        pairs.append((" reason=", ": ".join(part for part in (error.code, error.message) if part)))
     if view.location:
         pairs.append((_LOCATION, view.location.label))
     if view.device:
         pairs.append((_DEVICE, view.device.label))
     if view.producer:
-        pairs.append(("sourceServiceName", view.producer.service))
+        pairs.append((" sourceServiceName=", view.producer.service))
     _add_anything(pairs, view, fields)
     return pairs
 
 
 def _add_actor(pairs: list[Pair], actor: Actor) -> None:
     pairs += (
-        ("suid", actor.id),
-        ("suser", actor.name or actor.email),
-        ("auditbusActorType", actor.type),
-        ("auditbusActorEmail", actor.email),
+        (" suid=", actor.id),
+        (" suser=", actor.name or actor.email),
+        (" auditbusActorType=", actor.type),
+        (" auditbusActorEmail=", actor.email),
     )
     if credential := actor.credential:
-        pairs.append(("auditbusCredential", party(credential.type, credential.id, None)))
+        pairs.append((" auditbusCredential=", party(credential.type, credential.id, None)))
     if delegate := actor.on_behalf_of:
         pairs.append((_ON_BEHALF_OF, party(delegate.type, delegate.id, delegate.name)))
 
@@ -158,7 +150,7 @@ def _add_targets(pairs: list[Pair], targets: list[Target]) -> None:
     pairs.append((_TARGETS, joined(targets)))
     for target in targets:
         if target.type == "user":
-            pairs += (("duid", target.id), ("duser", target.name))
+            pairs += ((" duid=", target.id), (" duser=", target.name))
             break
 
 
@@ -167,16 +159,16 @@ def _add_context(pairs: list[Pair], context: Context) -> None:
         if ":" in ip:  # `src` holds an IPv4 address only
             pairs.append((_IPV6, ip))
         else:
-            pairs.append(("src", ip))
+            pairs.append((" src=", ip))
     if ip != context.ip:
-        pairs.append(("auditbusClientAddress", context.ip))
+        pairs.append((" auditbusClientAddress=", context.ip))
     if context.forwarded_for:
-        pairs.append(("auditbusForwardedFor", ", ".join(context.forwarded_for)))
+        pairs.append((" auditbusForwardedFor=", ", ".join(context.forwarded_for)))
     pairs += (
-        ("requestClientApplication", context.user_agent),
-        ("auditbusRequestId", context.request_id),
-        ("auditbusSessionId", context.session_id),
-        ("auditbusTraceId", context.trace_id),
+        (" requestClientApplication=", context.user_agent),
+        (" auditbusRequestId=", context.request_id),
+        (" auditbusSessionId=", context.session_id),
+        (" auditbusTraceId=", context.trace_id),
     )
 
 
@@ -187,4 +179,4 @@ def _add_anything(pairs: list[Pair], view: View, fields: dict[str, Any]) -> None
     if view.metadata:
         pairs.append((_METADATA, to_json(view.metadata).decode()))
     if rest := _MAPPED.rest(view, fields):
-        pairs.append(("auditbusUnmapped", to_json(rest).decode()))
+        pairs.append((_UNMAPPED, to_json(rest).decode()))

@@ -64,7 +64,7 @@ def _cut_unknown(fields: Fields, limit: int) -> Fields:
         if isinstance(value := shorter.get(name), dict):
             shorter[name] = _cut_parts(value, value.keys() - known, limit)
     shorter = _with_cut(shorter, ("context",), ("client_hints", "forwarded_for"), limit)
-    return shorter | _cut_any(unknown, limit)
+    return {**shorter, **_cut_any(unknown, limit)}
 
 
 def _cut_anything(fields: Fields, limit: int) -> Fields:

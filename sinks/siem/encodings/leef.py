@@ -20,7 +20,7 @@ from auditbus.sinks.siem.encodings.classification import Kind, kind_of
 from auditbus.sinks.siem.encodings.event import Event, Unencodable
 from auditbus.sinks.siem.encodings.remainder import Mapped
 from auditbus.sinks.siem.encodings.severities import SEVERITY_NUMBERS
-from auditbus.sinks.siem.encodings.text import CONTROLS, Pair, Plain, cut, joined, party
+from auditbus.sinks.siem.encodings.text import CONTROLS, Line, Pair, cut, joined, party
 from auditbus.sinks.siem.encodings.view import (
     View,
     address,
@@ -35,8 +35,7 @@ __all__ = ["encode_leef"]
 _DELIMITER = "\t"
 _NAME_CHARS = 255  # of usrName and accountName
 _EPOCH_MS = range(10**12, 10**13)  # 13 digits, by which QRadar knows milliseconds
-_IN_VALUE = {**CONTROLS, **dict.fromkeys(map(ord, "\t\n\r"), " ")}
-_are_plain = Plain().all
+_values = Line({**CONTROLS, **dict.fromkeys(map(ord, "\t\n\r"), " ")})
 _MAPPED = Mapped(
     whole=(
         *("id", "schema_version", "action", "occurred_at", "description", "outcome"),
@@ -61,18 +60,12 @@ def encode_leef(event: Event) -> bytes:
         raise Unencodable(
             RejectCode.INVALID_VALUE, "occurred_at: before 2001-09-09 or after 2286-11-20"
         )
-    times = f"devTime={occurred}\t"
+    times = f"devTime={occurred}"
     if (received := received_ms(view, event)) is not None:
-        times = f"{times}receivedTime={received}\t"
-    pairs = _pairs(view, kind, event.fields)
-    if _are_plain([text for _, text in pairs if text]):
-        values = _DELIMITER.join([f"{key}={text}" for key, text in pairs if text])
-    else:
-        values = _DELIMITER.join(
-            [f"{key}={text.translate(_IN_VALUE)}" for key, text in pairs if text]
-        )
+        times = f"{times}\treceivedTime={received}"
     return (
-        f"{_frame(kind)}{times}eventId={view.id}\toutcome={view.effective_outcome}\t{values}"
+        f"{_frame(kind)}{times}\teventId={view.id}\toutcome={view.effective_outcome}"
+        f"{_values.write(_pairs(view, kind, event.fields))}"
     ).encode()
 
 
@@ -88,61 +81,61 @@ def _frame(kind: Kind) -> str:
 
 
 def _pairs(view: View, kind: Kind, fields: dict[str, Any]) -> list[Pair]:
-    pairs: list[Pair] = [("description", view.description or kind.description)]
+    pairs: list[Pair] = [("\tdescription=", view.description or kind.description)]
     if view.actor:
         _add_actor(pairs, view.actor)
     if account := view.account:
-        pairs.append(("accountName", cut(account.name or account.id, _NAME_CHARS)))
-        pairs.append(("accountId", account.id))
+        pairs.append(("\taccountName=", cut(account.name or account.id, _NAME_CHARS)))
+        pairs.append(("\taccountId=", account.id))
     if view.targets:
-        pairs.append(("resource", joined(view.targets)))
+        pairs.append(("\tresource=", joined(view.targets)))
     if view.context:
         _add_context(pairs, view.context)
     if error := view.error:
-        pairs += (("errorCode", error.code), ("errorMessage", error.message))
+        pairs += (("\terrorCode=", error.code), ("\terrorMessage=", error.message))
     if view.location:
-        pairs.append(("location", view.location.label))
+        pairs.append(("\tlocation=", view.location.label))
     if view.device:
-        pairs.append(("device", view.device.label))
+        pairs.append(("\tdevice=", view.device.label))
     if view.producer:
-        pairs.append(("service", view.producer.service))
+        pairs.append(("\tservice=", view.producer.service))
     _add_anything(pairs, view, fields)
     return pairs
 
 
 def _add_actor(pairs: list[Pair], actor: Actor) -> None:
     pairs += (
-        ("usrName", cut(actor.name or actor.email or actor.id or "", _NAME_CHARS)),
-        ("role", actor.type),
-        ("actorId", actor.id),
-        ("actorEmail", actor.email),
+        ("\tusrName=", cut(actor.name or actor.email or actor.id or "", _NAME_CHARS)),
+        ("\trole=", actor.type),
+        ("\tactorId=", actor.id),
+        ("\tactorEmail=", actor.email),
     )
     if credential := actor.credential:
-        pairs.append(("credential", party(credential.type, credential.id, None)))
+        pairs.append(("\tcredential=", party(credential.type, credential.id, None)))
     if delegate := actor.on_behalf_of:
-        pairs.append(("onBehalfOf", party(delegate.type, delegate.id, delegate.name)))
+        pairs.append(("\tonBehalfOf=", party(delegate.type, delegate.id, delegate.name)))
 
 
 def _add_context(pairs: list[Pair], context: Context) -> None:
     ip = address(context.ip)
-    pairs.append(("src", ip))
+    pairs.append(("\tsrc=", ip))
     if ip != context.ip:
-        pairs.append(("clientAddress", context.ip))
+        pairs.append(("\tclientAddress=", context.ip))
     if context.forwarded_for:
-        pairs.append(("forwardedFor", ", ".join(context.forwarded_for)))
+        pairs.append(("\tforwardedFor=", ", ".join(context.forwarded_for)))
     pairs += (
-        ("userAgent", context.user_agent),
-        ("requestId", context.request_id),
-        ("sessionId", context.session_id),
-        ("traceId", context.trace_id),
+        ("\tuserAgent=", context.user_agent),
+        ("\trequestId=", context.request_id),
+        ("\tsessionId=", context.session_id),
+        ("\ttraceId=", context.trace_id),
     )
 
 
 def _add_anything(pairs: list[Pair], view: View, fields: dict[str, Any]) -> None:
     """Add what may have any shape, as JSON."""
     if view.changes:
-        pairs.append(("changes", to_json(fields["changes"]).decode()))
+        pairs.append(("\tchanges=", to_json(fields["changes"]).decode()))
     if view.metadata:
-        pairs.append(("metadata", to_json(view.metadata).decode()))
+        pairs.append(("\tmetadata=", to_json(view.metadata).decode()))
     if rest := _MAPPED.rest(view, fields):
-        pairs.append(("unmapped", to_json(rest).decode()))
+        pairs.append(("\tunmapped=", to_json(rest).decode()))

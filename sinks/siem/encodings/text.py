@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from auditbus.schemas.event import Target
 
-__all__ = ["CONTROLS", "TRUNCATED", "Pair", "Plain", "cut", "joined", "party"]
+__all__ = ["CONTROLS", "TRUNCATED", "Line", "Pair", "cut", "joined", "party"]
 
 Pair = tuple[str, str | None]
-"""A key and its text; without text, the key is left out."""
+"""What stands before a text, and the text; without text, neither is written."""
 
 TRUNCATED = "…[truncated]"
 """Ends every text that was cut."""
@@ -22,34 +23,74 @@ CONTROLS: Mapping[int, str] = dict.fromkeys(
 may end a line at any of them, and no format of one line can carry them."""
 
 
+_SEPARATOR = "\0"
+_ASCII_CONTROLS = bytes((*range(1, 0x20), 0x7F))
+
+
 def cut(text: str, limit: int) -> str:
     """Return `text`, or its beginning and the mark, `limit` characters in all."""
     return text if len(text) <= limit else text[: limit - len(TRUNCATED)] + TRUNCATED
 
 
-class Plain:
-    """Tells what can stand as it is: no control character, nothing special, not too long."""
+class Line:
+    """Writes pairs as one line, texts escaped by a table for `str.translate` with `CONTROLS` in it.
 
-    def __init__(self, specials: str = "", max_chars: int = sys.maxsize) -> None:
-        """`specials` are ASCII characters that the format escapes."""
-        self._specials = specials
+    Most events have no control character. Then one look at all texts tells so, and what is to be
+    escaped beside them is replaced in all at once: some times as quick as text by text.
+    """
+
+    def __init__(
+        self,
+        table: Mapping[int, str],
+        *,
+        max_chars: int = sys.maxsize,
+        limits: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """Of what is no control character, `table` must have the backslash first.
+
+        A text has at most `max_chars`, or what `limits` says for what stands before it, if that is
+        more.
+        """
+        self._table = table
+        self._printable = [
+            (chr(code), text) for code, text in table.items() if chr(code).isprintable()
+        ]
         self._max_chars = max_chars
-        self._refused = bytes((*range(0x20), 0x7F, *specials.encode()))
+        self._limits = limits
 
-    def __call__(self, text: str) -> bool:
-        """Judge one text. May say no to what could stand; then each character is looked at."""
-        return len(text) <= self._max_chars and self._is_clean(text)
+    def write(self, pairs: Iterable[Pair]) -> str:
+        """Return the pairs that have a text, as they are to be sent."""
+        flat: list[str] = []
+        for pair in pairs:
+            if pair[1]:
+                flat += pair  # type: ignore[arg-type]  # both are text
+        texts = flat[1::2]
+        if texts and max(map(len, texts)) > self._max_chars:
+            limits = [self._limits.get(key, self._max_chars) for key in flat[::2]]
+            texts = list(map(cut, texts, limits))
+        flat[1::2] = self.escape(texts)
+        return "".join(flat)
 
-    def all(self, texts: Sequence[str]) -> bool:
-        """Judge each of `texts`, with one look at all of them together."""
-        return not texts or (
-            max(map(len, texts)) <= self._max_chars and self._is_clean("".join(texts))
-        )
+    def escape(self, texts: list[str]) -> list[str]:
+        """Return `texts`, each escaped."""
+        joined = _SEPARATOR.join(texts)
+        if not texts or not _is_clean(joined, len(texts) - 1):
+            return [text.translate(self._table) for text in texts]
+        found = [pair for pair in self._printable if pair[0] in joined]
+        if not found:
+            return texts
+        for special, escaped in found:
+            joined = joined.replace(special, escaped)
+        return joined.split(_SEPARATOR)
 
-    def _is_clean(self, text: str) -> bool:
-        if text.isascii():  # the quickest search for any of a set
-            return len(text.encode().translate(None, self._refused)) == len(text)
-        return text.isprintable() and not any(special in text for special in self._specials)
+
+def _is_clean(joined: str, separators: int) -> bool:
+    """Tell whether there is no control character but the separators; may say no where it could."""
+    if joined.count(_SEPARATOR) != separators:
+        return False
+    if joined.isascii():  # the quickest search for any of a set
+        return len(joined.encode().translate(None, _ASCII_CONTROLS)) == len(joined)
+    return joined.replace(_SEPARATOR, "").isprintable()
 
 
 def party(type_name: str | None, uid: str | None, name: str | None) -> str:
