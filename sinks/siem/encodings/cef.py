@@ -44,14 +44,12 @@ _METADATA = " cs6Label=metadata cs6="
 _UNMAPPED = " auditbusUnmapped="
 _ON_BEHALF_OF = " flexString1Label=onBehalfOf flexString1="
 _IPV6 = " c6a2Label=Source IPv6 Address c6a2="
-_header = Line(
-    {
-        ord("\\"): r"\\",
-        ord("|"): r"\|",
-        **CONTROLS,
-        **dict.fromkeys(map(ord, "\t\n\r"), " "),
-    }
-)
+_IN_HEADER = {
+    **CONTROLS,
+    **dict.fromkeys(map(ord, "\t\n\r"), " "),
+    ord("\\"): r"\\",
+    ord("|"): r"\|",
+}
 _values = Line(
     {
         ord("\\"): r"\\",
@@ -85,29 +83,28 @@ def encode_cef(event: Event) -> bytes:
     """Return one CEF line, without a line break. Raises Unencodable with the field to blame."""
     view = read_view(event)
     kind = kind_of(view)
-    description = view.description or kind.description
-    head = _frame(kind) if description == kind.description else _header_of(kind, description)
+    before, after = _frame(kind)
+    name = cut(view.description or kind.description, _NAME_CHARS)
+    if name.isprintable():  # no control character
+        name = name.replace("\\", r"\\").replace("|", r"\|")
+    else:
+        name = name.translate(_IN_HEADER)
     times = f"end={epoch_ms(view)}"
     if (received := received_ms(view, event)) is not None:
         times = f"rt={received} {times}"
     # The last value's trailing spaces would be lost: an id has none.
     return (
-        f"{head}{times} outcome={view.effective_outcome}"
+        f"{before}{name}{after}{times} outcome={view.effective_outcome}"
         f"{_values.write(_pairs(view, event.fields))} externalId={view.id}"
     ).encode()
 
 
 @lru_cache(maxsize=4_096)
-def _frame(kind: Kind) -> str:
-    """Return all up to the times, with the description of the catalogue."""
-    return _header_of(kind, kind.description)
-
-
-def _header_of(kind: Kind, description: str) -> str:
-    (name,) = _header.escape([cut(description, _NAME_CHARS)])
+def _frame(kind: Kind) -> tuple[str, str]:
+    """Return what stands before and after the name; no word of it needs an escape."""
     return (
-        f"CEF:0|auditbus|auditbus|{__version__}|{kind.action}|{name}"
-        f"|{SEVERITY_NUMBERS[kind.severity]}|cat={kind.category} act={kind.operation} "
+        f"CEF:0|auditbus|auditbus|{__version__}|{kind.action}|",
+        f"|{SEVERITY_NUMBERS[kind.severity]}|cat={kind.category} act={kind.operation} ",
     )
 
 

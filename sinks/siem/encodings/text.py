@@ -65,32 +65,35 @@ class Line:
             if pair[1]:
                 flat += pair  # type: ignore[arg-type]  # both are text
         texts = flat[1::2]
-        if texts and max(map(len, texts)) > self._max_chars:
+        joined = _SEPARATOR.join(texts)
+        if len(joined) > self._max_chars and max(map(len, texts)) > self._max_chars:
             limits = [self._limits.get(key, self._max_chars) for key in flat[::2]]
             texts = list(map(cut, texts, limits))
-        flat[1::2] = self.escape(texts)
+            joined = _SEPARATOR.join(texts)
+        if texts:
+            flat[1::2] = self._escaped(texts, joined)
         return "".join(flat)
 
-    def escape(self, texts: list[str]) -> list[str]:
-        """Return `texts`, each escaped."""
-        joined = _SEPARATOR.join(texts)
-        if not texts or not _is_clean(joined, len(texts) - 1):
+    def _escaped(self, texts: list[str], joined: str) -> list[str]:
+        if not _is_clean(joined, len(texts) - 1):
             return [text.translate(self._table) for text in texts]
-        found = [pair for pair in self._printable if pair[0] in joined]
-        if not found:
-            return texts
-        for special, escaped in found:
-            joined = joined.replace(special, escaped)
-        return joined.split(_SEPARATOR)
+        changed = joined
+        for special, escaped in self._printable:
+            if special in changed:
+                changed = changed.replace(special, escaped)
+        return texts if changed is joined else changed.split(_SEPARATOR)
 
 
 def _is_clean(joined: str, separators: int) -> bool:
     """Tell whether there is no control character but the separators; may say no where it could."""
+    utf8 = joined.encode()
+    # The quickest search for any of a set.
+    if len(utf8.translate(None, _ASCII_CONTROLS)) != len(utf8):
+        return False
     if joined.count(_SEPARATOR) != separators:
         return False
-    if joined.isascii():  # the quickest search for any of a set
-        return len(joined.encode().translate(None, _ASCII_CONTROLS)) == len(joined)
-    return joined.replace(_SEPARATOR, "").isprintable()
+    # U+0080 to U+00BF begin with C2; the separators of lines and paragraphs with E2 80.
+    return joined.isascii() or (b"\xc2" not in utf8 and b"\xe2\x80" not in utf8)
 
 
 def party(type_name: str | None, uid: str | None, name: str | None) -> str:
