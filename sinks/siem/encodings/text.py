@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
 from types import MappingProxyType
 
 from auditbus.schemas.event import Target
@@ -23,6 +25,7 @@ CONTROLS: Mapping[int, str] = dict.fromkeys(
 may end a line at any of them, and no format of one line can carry them."""
 
 
+_text_of = itemgetter(1)
 _SEPARATOR = "\0"
 _ASCII_CONTROLS = bytes((*range(1, 0x20), 0x7F))
 
@@ -60,10 +63,7 @@ class Line:
 
     def write(self, pairs: Iterable[Pair]) -> str:
         """Return the pairs that have a text, as they are to be sent."""
-        flat: list[str] = []
-        for pair in pairs:
-            if pair[1]:
-                flat += pair  # type: ignore[arg-type]  # both are text
+        flat: list[str] = list(chain.from_iterable(filter(_text_of, pairs)))  # type: ignore[arg-type]  # no pair of None is left
         texts = flat[1::2]
         joined = _SEPARATOR.join(texts)
         if len(joined) > self._max_chars and max(map(len, texts)) > self._max_chars:

@@ -59,48 +59,48 @@ class View(AuditEvent, frozen=True, kw_only=True):
         return False
 
 
-class _Account(Account, frozen=True, forbid_unknown_fields=True):
+class _Account(Account, frozen=True, forbid_unknown_fields=True, gc=False):
     pass
 
 
-class _Credential(Credential, frozen=True, forbid_unknown_fields=True):
+class _Credential(Credential, frozen=True, forbid_unknown_fields=True, gc=False):
     pass
 
 
-class _Delegate(Delegate, frozen=True, forbid_unknown_fields=True):
+class _Delegate(Delegate, frozen=True, forbid_unknown_fields=True, gc=False):
     pass
 
 
-class _Actor(Actor, frozen=True, forbid_unknown_fields=True):
+class _Actor(Actor, frozen=True, forbid_unknown_fields=True, gc=False):
     credential: _Credential | None = None
     on_behalf_of: _Delegate | None = None
 
 
-class _Target(Target, frozen=True, forbid_unknown_fields=True):
+class _Target(Target, frozen=True, forbid_unknown_fields=True, gc=False):
     pass
 
 
-class _Error(EventError, frozen=True, forbid_unknown_fields=True):
+class _Error(EventError, frozen=True, forbid_unknown_fields=True, gc=False):
     pass
 
 
-class _Context(Context, frozen=True, forbid_unknown_fields=True):
+class _Context(Context, frozen=True, forbid_unknown_fields=True, gc=False):
     pass
 
 
-class _Producer(ProducerStamp, frozen=True, forbid_unknown_fields=True):
+class _Producer(ProducerStamp, frozen=True, forbid_unknown_fields=True, gc=False):
     pass
 
 
-class _Location(Location, frozen=True, forbid_unknown_fields=True):
+class _Location(Location, frozen=True, forbid_unknown_fields=True, gc=False):
     pass
 
 
-class _Device(Device, frozen=True, forbid_unknown_fields=True):
+class _Device(Device, frozen=True, forbid_unknown_fields=True, gc=False):
     pass
 
 
-class _PlainView(View, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _PlainView(View, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """An event as most are: with nothing that the types do not name. Proved while it is read."""
 
     account: _Account | None = None
