@@ -11,16 +11,26 @@ What the dictionary has no key for stands in custom keys, which begin with `audi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
 from auditbus import __version__
-from auditbus.schemas.event import Actor, Context, Target
 from auditbus.sinks.siem.encodings.classification import Kind, kind_of
 from auditbus.sinks.siem.encodings.event import Event
 from auditbus.sinks.siem.encodings.remainder import Mapped
 from auditbus.sinks.siem.encodings.severities import SEVERITY_NUMBERS
-from auditbus.sinks.siem.encodings.text import CONTROLS, Line, Pair, cut, joined, party
+from auditbus.sinks.siem.encodings.text import (
+    CONTROLS,
+    NOBODY,
+    NOWHERE,
+    Line,
+    Pair,
+    cut,
+    first_user,
+    joined,
+    party,
+)
 from auditbus.sinks.siem.encodings.view import (
     View,
     address,
@@ -35,15 +45,35 @@ __all__ = ["encode_cef"]
 _NAME_CHARS = 512
 _STRING_CHARS = 1_023  # of most keys
 _LONG_CHARS = 4_000  # of cs1 to cs6
-_ACCOUNT = " cs1Label=account cs1="
-_TARGETS = " cs2Label=targets cs2="
-_LOCATION = " cs3Label=location cs3="
-_DEVICE = " cs4Label=device cs4="
-_CHANGES = " cs5Label=changes cs5="
-_METADATA = " cs6Label=metadata cs6="
-_UNMAPPED = " auditbusUnmapped="
-_ON_BEHALF_OF = " flexString1Label=onBehalfOf flexString1="
-_IPV6 = " c6a2Label=Source IPv6 Address c6a2="
+# What stands before each text, in the order of `_pairs`. A custom field brings its label.
+_KEYS = (
+    " suid=",
+    " suser=",
+    " auditbusActorType=",
+    " auditbusActorEmail=",
+    " auditbusCredential=",
+    " flexString1Label=onBehalfOf flexString1=",
+    " cs1Label=account cs1=",
+    " auditbusAccountName=",
+    " cs2Label=targets cs2=",
+    " duid=",
+    " duser=",
+    " src=",
+    " c6a2Label=Source IPv6 Address c6a2=",
+    " auditbusClientAddress=",
+    " auditbusForwardedFor=",
+    " requestClientApplication=",
+    " auditbusRequestId=",
+    " auditbusSessionId=",
+    " auditbusTraceId=",
+    " reason=",
+    " cs3Label=location cs3=",
+    " cs4Label=device cs4=",
+    " sourceServiceName=",
+    " cs5Label=changes cs5=",
+    " cs6Label=metadata cs6=",
+    " auditbusUnmapped=",
+)
 _IN_HEADER = {
     **CONTROLS,
     **dict.fromkeys(map(ord, "\t\n\r"), " "),
@@ -60,9 +90,7 @@ _values = Line(
         ord("\r"): r"\r",
     },
     max_chars=_STRING_CHARS,
-    limits=dict.fromkeys(
-        (_ACCOUNT, _TARGETS, _LOCATION, _DEVICE, _CHANGES, _METADATA, _UNMAPPED), _LONG_CHARS
-    ),
+    limits={key: _LONG_CHARS for key in _KEYS if key.startswith((" cs", " auditbus"))},
 )
 _MAPPED = Mapped(
     whole=(
@@ -108,72 +136,45 @@ def _frame(kind: Kind) -> tuple[str, str]:
     )
 
 
-def _pairs(view: View, fields: dict[str, Any]) -> list[Pair]:
-    pairs: list[Pair] = []
-    if view.actor:
-        _add_actor(pairs, view.actor)
-    if account := view.account:
-        pairs += ((_ACCOUNT, account.id), (" auditbusAccountName=", account.name))
-    if view.targets:
-        _add_targets(pairs, view.targets)
-    if view.context:
-        _add_context(pairs, view.context)
-    if error := view.error:
-        pairs.append((" reason=", ": ".join(part for part in (error.code, error.message) if part)))
-    if view.location:
-        pairs.append((_LOCATION, view.location.label))
-    if view.device:
-        pairs.append((_DEVICE, view.device.label))
-    if view.producer:
-        pairs.append((" sourceServiceName=", view.producer.service))
-    _add_anything(pairs, view, fields)
-    return pairs
-
-
-def _add_actor(pairs: list[Pair], actor: Actor) -> None:
-    pairs += (
-        (" suid=", actor.id),
-        (" suser=", actor.name or actor.email),
-        (" auditbusActorType=", actor.type),
-        (" auditbusActorEmail=", actor.email),
+def _pairs(view: View, fields: dict[str, Any]) -> Iterator[Pair]:
+    """Return every key with its text, or with nothing. One display: quicker than many appends."""
+    actor, context = view.actor or NOBODY, view.context or NOWHERE
+    credential, delegate = actor.credential, actor.on_behalf_of
+    account, producer, error = view.account, view.producer, view.error
+    place, device, targets = view.location, view.device, view.targets
+    ip = address(context.ip)
+    ip_is_v6 = ip is not None and ":" in ip  # `src` holds an IPv4 address only
+    rest = _MAPPED.rest(view, fields)
+    user = first_user(targets) if targets else None
+    return zip(
+        _KEYS,
+        (
+            actor.id,
+            actor.name or actor.email,
+            view.actor and actor.type,
+            actor.email,
+            credential and party(credential.type, credential.id, None),
+            delegate and party(delegate.type, delegate.id, delegate.name),
+            account and account.id,
+            account and account.name,
+            targets and joined(targets),
+            user and user.id,
+            user and user.name,
+            None if ip_is_v6 else ip,
+            ip if ip_is_v6 else None,
+            None if ip == context.ip else context.ip,
+            context.forwarded_for and ", ".join(context.forwarded_for),
+            context.user_agent,
+            context.request_id,
+            context.session_id,
+            context.trace_id,
+            error and ": ".join(filter(None, (error.code, error.message))),
+            place and place.label,
+            device and device.label,
+            producer and producer.service,
+            view.changes and to_json(fields["changes"]).decode(),
+            view.metadata and to_json(view.metadata).decode(),
+            rest and to_json(rest).decode(),
+        ),
+        strict=True,
     )
-    if credential := actor.credential:
-        pairs.append((" auditbusCredential=", party(credential.type, credential.id, None)))
-    if delegate := actor.on_behalf_of:
-        pairs.append((_ON_BEHALF_OF, party(delegate.type, delegate.id, delegate.name)))
-
-
-def _add_targets(pairs: list[Pair], targets: list[Target]) -> None:
-    pairs.append((_TARGETS, joined(targets)))
-    for target in targets:
-        if target.type == "user":
-            pairs += ((" duid=", target.id), (" duser=", target.name))
-            break
-
-
-def _add_context(pairs: list[Pair], context: Context) -> None:
-    if ip := address(context.ip):
-        if ":" in ip:  # `src` holds an IPv4 address only
-            pairs.append((_IPV6, ip))
-        else:
-            pairs.append((" src=", ip))
-    if ip != context.ip:
-        pairs.append((" auditbusClientAddress=", context.ip))
-    if context.forwarded_for:
-        pairs.append((" auditbusForwardedFor=", ", ".join(context.forwarded_for)))
-    pairs += (
-        (" requestClientApplication=", context.user_agent),
-        (" auditbusRequestId=", context.request_id),
-        (" auditbusSessionId=", context.session_id),
-        (" auditbusTraceId=", context.trace_id),
-    )
-
-
-def _add_anything(pairs: list[Pair], view: View, fields: dict[str, Any]) -> None:
-    """Add what may have any shape, as JSON."""
-    if view.changes:
-        pairs.append((_CHANGES, to_json(fields["changes"]).decode()))
-    if view.metadata:
-        pairs.append((_METADATA, to_json(view.metadata).decode()))
-    if rest := _MAPPED.rest(view, fields):
-        pairs.append((_UNMAPPED, to_json(rest).decode()))

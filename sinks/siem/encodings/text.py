@@ -8,12 +8,26 @@ from itertools import chain
 from operator import itemgetter
 from types import MappingProxyType
 
-from auditbus.schemas.event import Target
+from auditbus.schemas.event import Actor, Context, Target
 
-__all__ = ["CONTROLS", "TRUNCATED", "Line", "Pair", "cut", "joined", "party"]
+__all__ = [
+    "CONTROLS",
+    "NOBODY",
+    "NOWHERE",
+    "TRUNCATED",
+    "Line",
+    "Pair",
+    "cut",
+    "first_user",
+    "joined",
+    "party",
+]
 
-Pair = tuple[str, str | None]
-"""What stands before a text, and the text; without text, neither is written."""
+Pair = tuple[str, object]
+"""What stands before a text, and the text, or what is false: then neither is written."""
+
+NOBODY, NOWHERE = Actor(type="system"), Context()
+"""Stand in for what an event has not."""
 
 TRUNCATED = "…[truncated]"
 """Ends every text that was cut."""
@@ -107,3 +121,11 @@ def party(type_name: str | None, uid: str | None, name: str | None) -> str:
 def joined(targets: Sequence[Target]) -> str:
     """Return every target as a `party`, joined with semicolons."""
     return "; ".join([party(one.type, one.id, one.name) for one in targets])
+
+
+def first_user(targets: Sequence[Target]) -> Target | None:
+    """Return the first user among the targets."""
+    for target in targets:
+        if target.type == "user":
+            return target
+    return None
