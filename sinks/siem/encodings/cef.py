@@ -123,7 +123,7 @@ def encode_cef(event: Event) -> bytes:
     # The last value's trailing spaces would be lost: an id has none.
     return (
         f"{before}{name}{after}{times} outcome={view.effective_outcome}"
-        f"{_values.write(_pairs(view, event.fields))} externalId={view.id}"
+        f"{_values.write(_pairs(view, event.fields), event.value)} externalId={view.id}"
     ).encode()
 
 

@@ -84,7 +84,7 @@ def encode_leef(event: Event) -> bytes:
         times = f"{times}\treceivedTime={received}"
     return (
         f"{_frame(kind)}{times}\teventId={view.id}\toutcome={view.effective_outcome}"
-        f"{_values.write(_pairs(view, kind, event.fields))}"
+        f"{_values.write(_pairs(view, kind, event.fields), event.value)}"
     ).encode()
 
 
