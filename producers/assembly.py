@@ -15,7 +15,7 @@ from auditbus.schemas.ids import uuid7
 from auditbus.schemas.timestamps import format_epoch_ms
 from auditbus.schemas.validation import validate, validate_fields
 
-__all__ = ["EventAssembler"]
+__all__ = ["EventAssembler", "too_large"]
 
 
 class EventAssembler:
@@ -47,18 +47,18 @@ class EventAssembler:
                 fields["description"] = description
         raw, is_plain = encode(fields)
         if len(raw) > MAX_EVENT_BYTES:
-            raise _too_large(fields, raw)
+            raise too_large(fields, len(raw))
         valid = _validated(fields, raw, is_plain=is_plain)
         account = valid.account.id if valid.account else self._operator_account
         return raw, account.encode(), valid.id
 
 
-def _too_large(fields: dict[str, Any], raw: bytes) -> InvalidEvent:
+def too_large(fields: dict[str, Any], size_bytes: int) -> InvalidEvent:
     """Name the largest field: it is the one to cut."""
     sizes = {name: len(encode({name: value})[0]) for name, value in fields.items()}
     largest = max(sizes, key=lambda name: sizes[name])
     reason = (
-        f"the event has {len(raw):,} bytes, {sizes[largest]:,} of them here; "
+        f"the event has {size_bytes:,} bytes, {sizes[largest]:,} of them here; "
         f"the limit is {MAX_EVENT_BYTES:,}"
     )
     return InvalidEvent(RejectCode.TOO_LARGE, largest, reason)

@@ -82,6 +82,6 @@ def _not_ready(app: StreamApp) -> str | None:
     """Say what keeps the stream from working, in a few words."""
     if app.crash_reason is not None:
         return "stopped by an error; see the log"
-    if not app.started or app.rebalancing:
+    if not app.started or app.rebalancing or not app.has_joined:
         return "joining the consumer group"
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
@@ -27,16 +28,19 @@ def _snippets(page: str, kind: str) -> list[Block]:
     return [block for block in blocks(kind) if block.name.startswith(page)]
 
 
-def test_python_publishes(fresh_kafka: Kafka) -> None:
+def test_python_publishes(fresh_kafka: Kafka, tmp_path: Path) -> None:
     settings = settings_with_topics(environment_of(fresh_kafka.bootstrap_servers, ""))
     for page in ("README", "service-developers"):
         namespace: dict[str, Any] = {}  # a page's later snippets build on its earlier ones
         for block in _snippets(page, "python"):
-            exec(block.text.replace(_KAFKA, fresh_kafka.bootstrap_servers), namespace)
+            text = block.text.replace(_KAFKA, fresh_kafka.bootstrap_servers)
+            exec(text.replace("/var/spool", str(tmp_path)), namespace)
             namespace["audit"].close(timeout_s=1)
-    messages = read_topic(settings, "audit.events", until=lambda found: len(found) >= 3)
+    messages = read_topic(settings, "audit.events", until=lambda found: len(found) >= 5)
     events = [json.loads(message.value() or b"") for message in messages]
     assert sorted(event["action"] for event in events) == [
+        "Login",
+        "Login",
         "Login",
         "RetentionPolicyDeleted",
         "StorageDeleted",
