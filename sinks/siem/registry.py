@@ -20,6 +20,7 @@ GROUP = "auditbus.destinations"
 
 # One line a kind; loaded only when it is used.
 _BUILT_IN = {
+    "syslog": "auditbus.sinks.siem.destinations.syslog:KIND",
     "webhook": "auditbus.sinks.siem.destinations.webhook:KIND",
 }
 
