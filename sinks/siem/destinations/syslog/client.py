@@ -41,6 +41,14 @@ _REFUSALS = frozenset(
         "TLSV1_ALERT_UNKNOWN_CA",
     }
 )
+# In this order: some are kinds of a later one.
+_FAILURES: tuple[tuple[type[OSError], str, str], ...] = (
+    (ssl.SSLError, "tls", "TLS failed: is that a TLS port, and did the server stay?"),
+    (socket.gaierror, "name_resolution", "the host name cannot be looked up"),
+    (PeerClosed, "closed", "the receiver closed the connection"),
+    (TimeoutError, "timeout", "no answer in time"),
+    (ConnectionRefusedError, "refused", "nobody listens there"),
+)
 
 
 class SyslogClient:
@@ -83,6 +91,7 @@ class _Streaming:
         self._guard = guard
         self._lock = threading.Lock()
         self._stream: Stream | None = None
+        self._seen_open_at = 0.0
         self._tail = Tail(settings.tail_bytes, _TAIL_S)
 
     def send(self, messages: Sequence[bytes]) -> None:
@@ -92,7 +101,8 @@ class _Streaming:
         try:
             with self._lock:
                 stream = self._open_stream()
-                self._tail.add(data, time.monotonic())
+                if data:
+                    self._tail.add(data, time.monotonic())
                 position = stream.send(data)
             stream.wait_acknowledged(position)
             with self._lock:
@@ -116,12 +126,14 @@ class _Streaming:
             try:
                 self._stream.check()
             except OSError:
-                self._tail.prune(now - self._stream.closed_for_s)
+                self._tail.prune(self._stream.closed_at or self._seen_open_at)
                 self._abandon(self._stream)
             else:
+                self._seen_open_at = now
                 self._tail.prune(now)
                 return self._stream
         stream = self._connect()
+        self._seen_open_at = time.monotonic()
         try:
             for data in self._tail:
                 stream.send(data)
@@ -213,6 +225,7 @@ def _framed(messages: Sequence[bytes], framing: str) -> bytes:
 
 
 def _explain(error: OSError | TargetRefused) -> Failed | Blocked:
+    """Say what it means that a batch did not go out."""
     match error:
         case TargetRefused():
             return Blocked("target_refused", str(error))
@@ -222,15 +235,12 @@ def _explain(error: OSError | TargetRefused) -> Failed | Blocked:
             return Blocked("certificate", f"certificate refused: {error.verify_message}")
         case ssl.SSLError() if error.reason in _REFUSALS:
             return Blocked("client_certificate", f"the server refuses ours: {error.reason}")
-        case ssl.SSLError():
-            return Failed("tls", f"TLS failed: {error.reason or 'connection lost'}")
-        case socket.gaierror():
-            return Failed("name_resolution", "the host name cannot be looked up")
-        case PeerClosed():
-            return Failed("closed", str(error))
-        case TimeoutError():
-            return Failed("timeout", "no answer in time")
-        case ConnectionRefusedError():
-            return Failed("refused", "nobody listens there")
         case _:
-            return Failed("connection", f"connection lost: {error.strerror or 'unknown'}")
+            return _failed(error)
+
+
+def _failed(error: OSError) -> Failed:
+    for kind, code, reason in _FAILURES:
+        if isinstance(error, kind):
+            return Failed(code, reason)
+    return Failed("connection", f"connection lost: {error.strerror or 'unknown'}")

@@ -28,7 +28,10 @@ _FAREWELL_S = 0.5
 _POLL_FIRST_S, _POLL_LAST_S = 0.0001, 0.01
 _KEEPALIVE_S = 30
 _IS_LINUX = sys.platform == "linux"
-_LAST_ACK_MS = struct.Struct("56xI")  # tcpi_last_ack_recv in Linux's struct tcp_info
+# Of Linux's struct tcp_info: its oldest part, tcpi_last_ack_recv in it, and a value of tcpi_state.
+_TCP_INFO_BYTES = 104
+_LAST_ACK_MS = struct.Struct("56xI")
+_TCP_CLOSE_WAIT = 8
 
 
 class PeerClosed(OSError):
@@ -77,7 +80,7 @@ class Stream:
         stream = cls(_connect(guard.addresses(host, port), port, timeout_s), timeout_s)
         try:
             if tls is not None:
-                stream._shake_hands(tls, server_name)  # noqa: SLF001  # its own kind
+                stream._shake_hands(tls, server_name)
             stream.check()
         except BaseException:
             stream.abort()
@@ -106,17 +109,20 @@ class Stream:
                 continue
 
     @property
-    def closed_for_s(self) -> float:
-        """About how long ago the peer closed, on Linux; 0 elsewhere, and after a reset."""
+    def closed_at(self) -> float | None:
+        """When the peer ended the stream (monotonic seconds), where Linux knows; else None.
+
+        The end of a stream is a segment that acknowledges, as the last one does; a reset is not.
+        """
         if not _IS_LINUX:
-            return 0.0
+            return None
         try:
-            info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
-            error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
         except OSError:
-            return 0.0
-        has_reset = error != 0 or info[0] == _TCP_CLOSE
-        return 0.0 if has_reset else float(_LAST_ACK_MS.unpack_from(info)[0]) / 1000
+            return None
+        if info[0] != _TCP_CLOSE_WAIT:
+            return None
+        return time.monotonic() - float(_LAST_ACK_MS.unpack_from(info)[0]) / 1000
 
     def wait_acknowledged(self, position: int) -> None:
         """Wait until the peer's kernel has acknowledged every byte up to `position`.
@@ -217,9 +223,6 @@ class Stream:
         except (OSError, ValueError) as error:  # ValueError: closed by another thread
             raise PeerClosed("closed meanwhile") from error
         return written - int.from_bytes(answer, sys.byteorder)
-
-
-_TCP_CLOSE = 7  # the state in Linux's include/net/tcp_states.h
 
 
 def _connect(addresses: list[str], port: int, timeout_s: float) -> socket.socket:

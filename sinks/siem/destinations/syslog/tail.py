@@ -40,11 +40,9 @@ class Tail:
         while self._pieces and self._pieces[0][0] < seen_open_at - self._keep_s:
             self._drop_oldest()
 
-    def take(self) -> Iterator[bytes]:
-        """Yield all, oldest first, each once."""
-        while self._pieces:
-            yield self._pieces[0][1]
-            self._drop_oldest()
+    def renew(self, now: float) -> None:
+        """Note that all of it was sent again."""
+        self._pieces = deque((now, data) for _, data in self._pieces)
 
     def __len__(self) -> int:
         """Count the bytes."""
@@ -53,10 +51,6 @@ class Tail:
     def __iter__(self) -> Iterator[bytes]:
         """Yield the pieces, oldest first."""
         return (data for _, data in self._pieces)
-
-    def renew(self, now: float) -> None:
-        """Note that all of it was sent again."""
-        self._pieces = deque((now, data) for _, data in self._pieces)
 
     def _drop_oldest(self) -> None:
         self._bytes -= len(self._pieces.popleft()[1])
