@@ -22,9 +22,10 @@ class Certificates:
         self._authority = authority
         self.reissue_client(client)
 
-    def reissue_client(self, name: str) -> None:
-        """Write the client's files anew, for another name."""
-        _write(self._authority.issue_cert(name, common_name=name), self.client, self.client_key)
+    def reissue_client(self, name: str = CLIENT, *, by: "Certificates | None" = None) -> None:
+        """Write the client's files anew, for another name or by another authority."""
+        authority = (by or self)._authority
+        _write(authority.issue_cert(name, common_name=name), self.client, self.client_key)
 
     def server_context(self, *, demand_client: bool = False) -> ssl.SSLContext:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.ca)

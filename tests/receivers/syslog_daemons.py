@@ -98,7 +98,11 @@ class Daemon:
         self._child.stop(10)
 
     def kill(self) -> None:
+        """SIGKILL; a line that it tore is no record."""
         self._child.kill()
+        if self._output.exists():
+            written = self._output.read_bytes()
+            os.truncate(self._output, written.rfind(b"\n") + 1)
 
     def records(self) -> list[Record]:
         """What it wrote by now, but for a line that is not whole yet."""
@@ -136,12 +140,12 @@ class Rsyslog(Daemon):
 
     name = "rsyslog"
 
-    def __init__(self, directory: Path, certificates: Certificates, driver: str = "ossl") -> None:
+    def __init__(self, directory: Path, certificates: Certificates, driver: str) -> None:
         self._driver = driver
         super().__init__(directory, certificates)
 
     def _snippet(self) -> str:
-        return super()._snippet().replace('"ossl"', f'"{self._driver}"')
+        return super()._snippet().replace('"gtls"', f'"{self._driver}"')
 
     def _before(self) -> str:
         return f'global(workDirectory="{self._directory}")\n'

@@ -22,27 +22,8 @@ from tests.receivers.rfc5424 import (
     read_message,
     read_octet_counted,
 )
+from tests.syslog_sending import HOSTILE
 
-HOSTILE = (
-    "",
-    " ",
-    '"]\\',
-    "\\",
-    '\\"',
-    "a\nb",
-    "\r\n<110>1 - - - - - - forged",
-    '"] [audit@32473 id="forged"',
-    "\0",
-    "\x1b[31m\x7f\x85\x9f",
-    "\u202egnp.exe\u202c",
-    "\u200b\u200d\ufeff",
-    "\u2028\u2029",
-    "é ü 漢字 🙂",
-    "|=,;'`%s${x}",
-    "\t\v\f",
-    "\ufeff{",
-    "x" * 300,
-)
 _texts = st.one_of(st.text(), st.sampled_from(HOSTILE))
 _values = st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), _texts)
 

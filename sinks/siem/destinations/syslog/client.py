@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from auditbus.runtime.logging import get_logger
 from auditbus.sinks.siem.destination import Parcel
 from auditbus.sinks.siem.destinations.syslog.settings import SyslogSettings, tls_context
-from auditbus.sinks.siem.destinations.syslog.stream import PeerClosed, Stream
+from auditbus.sinks.siem.destinations.syslog.stream import HungUp, PeerClosed, Stream
 from auditbus.sinks.siem.destinations.syslog.tail import Tail
 from auditbus.sinks.siem.outcomes import Blocked, Delivered, Failed, Outcome
 from auditbus.sinks.siem.target_guard import TargetGuard, TargetRefused
@@ -24,6 +24,7 @@ __all__ = ["SyslogClient"]
 
 _log = get_logger(__name__)
 _TAIL_S = 5.0
+_LOOK_S = 0.05
 # OpenSSL's names of the alerts by which a server refuses this side's certificate, or the lack of
 # one: handshake_failure is what TLS 1.2 has for the latter.
 _REFUSALS = frozenset(
@@ -105,13 +106,17 @@ class _Streaming:
                     self._tail.add(data, time.monotonic())
                 position = stream.send(data)
             stream.wait_acknowledged(position)
+            while stream.is_on_probation:
+                time.sleep(_LOOK_S)
+                with self._lock:
+                    stream.check()
             with self._lock:
                 stream.check()
-        except OSError:
+        except OSError as error:
             with self._lock:
                 self._tail.forget(data)  # the caller will send it again
                 self._abandon(stream)
-            raise
+            raise stream.judged(error) if stream else error from None
 
     def close(self) -> None:
         with self._lock:
@@ -137,9 +142,9 @@ class _Streaming:
         try:
             for data in self._tail:
                 stream.send(data)
-        except OSError:
+        except OSError as error:
             stream.abort()
-            raise
+            raise stream.judged(error) from error
         if len(self._tail):
             self._tail.renew(time.monotonic())
             _log.info("syslog_sent_again", host=self._settings.host, size_bytes=len(self._tail))
@@ -235,6 +240,10 @@ def _explain(error: OSError | TargetRefused) -> Failed | Blocked:
             return Blocked("certificate", f"certificate refused: {error.verify_message}")
         case ssl.SSLError() if error.reason in _REFUSALS:
             return Blocked("client_certificate", f"the server refuses ours: {error.reason}")
+        case HungUp():
+            return Blocked(
+                "client_certificate", "the server hung up after the handshake: does it permit ours?"
+            )
         case _:
             return _failed(error)
 

@@ -7,6 +7,7 @@ how many of them the peer has acknowledged is a subtraction.
 from __future__ import annotations
 
 import fcntl
+import math
 import select
 import socket
 import ssl
@@ -18,12 +19,13 @@ from contextlib import suppress
 
 from auditbus.sinks.siem.target_guard import TargetGuard
 
-__all__ = ["PeerClosed", "Stream"]
+__all__ = ["HungUp", "PeerClosed", "Stream"]
 
 _CHUNK_BYTES = 64 * 1024
-# Since TLS 1.3 a server judges the client's certificate after the handshake has ended here. Most
-# say something at once, a session ticket or the refusal; rsyslog is silent when it is content.
-_FIRST_WORD_S = 0.2
+# A server judges the client's certificate when the handshake has ended here: in TLS 1.3 all of it,
+# in rsyslog its name in any version. A refusal is an alert, or, from rsyslog, a mere hanging up.
+# Mostly it comes at once; what is sent until then its kernel acknowledges, and nobody reads.
+_FIRST_WORD_S, _PROBATION_S = 0.2, 1.0
 _FAREWELL_S = 0.5
 _POLL_FIRST_S, _POLL_LAST_S = 0.0001, 0.01
 _KEEPALIVE_S = 30
@@ -36,6 +38,10 @@ _TCP_CLOSE_WAIT = 8
 
 class PeerClosed(OSError):
     """The peer has closed the connection, in good order or not."""
+
+
+class HungUp(PeerClosed):
+    """The peer ended a new TLS connection without a word."""
 
 
 class Stream:
@@ -56,6 +62,7 @@ class Stream:
         self._socket = connected
         self._timeout_s = timeout_s
         self._written = 0
+        self._proven_at = 0.0
         self._tls: ssl.SSLObject | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._events = select.poll()
@@ -81,10 +88,9 @@ class Stream:
         try:
             if tls is not None:
                 stream._shake_hands(tls, server_name)
-            stream.check()
-        except BaseException:
+        except OSError as error:
             stream.abort()
-            raise
+            raise stream.judged(error) from None
         return stream
 
     def send(self, data: bytes) -> int:
@@ -92,6 +98,8 @@ class Stream:
 
         Blocks for `timeout_s` where the peer takes nothing.
         """
+        if self._proven_at == math.inf:
+            self._proven_at = time.monotonic() + _PROBATION_S
         try:
             view = memoryview(data)
             for start in range(0, len(data), _CHUNK_BYTES):
@@ -107,6 +115,16 @@ class Stream:
             self._receive()
             while self._tls is not None and self._read_tls():
                 continue
+
+    @property
+    def is_on_probation(self) -> bool:
+        """Whether the peer may yet hang up because it does not like this side's certificate."""
+        return time.monotonic() < self._proven_at
+
+    def judged(self, error: OSError) -> OSError:
+        """Return what an error of this stream really says: a refusal may look like a loss."""
+        is_end = isinstance(error, PeerClosed | ConnectionError)
+        return HungUp() if is_end and self.is_on_probation else error
 
     @property
     def closed_at(self) -> float | None:
@@ -175,8 +193,9 @@ class Stream:
             else:
                 break
         self._flush()
-        if self._tls.version() == "TLSv1.3":
-            self._events.poll(_FIRST_WORD_S * 1000)
+        self._proven_at = math.inf
+        self._events.poll(_FIRST_WORD_S * 1000)
+        self.check()
 
     def _send_chunk(self, chunk: memoryview) -> None:
         if self._tls is None:
