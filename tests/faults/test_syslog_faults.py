@@ -35,16 +35,16 @@ def test_a_daemon_killed_and_stopped_in_mid_stream_loses_nothing(
     with daemon_running(name, tmp_path) as (daemon, certificates):
         table = syslog(daemon, certificates, transport, batch_events=50)
         settings = forwarder_settings(kafka.bootstrap_servers, unique_prefix, soc=table)
-        values: dict[str, bytes] = {}
+        quarter = _COUNT // 4
+        values = publish(settings, [event(number) for number in range(quarter)])
         with forwarding(settings):
-            for number, end in enumerate([daemon.kill, daemon.stop, daemon.kill]):
-                first = number * _COUNT // 4
-                values |= publish(settings, [event(n) for n in range(first, first + _COUNT // 4)])
+            for number, end in enumerate([daemon.kill, daemon.stop, daemon.kill], start=1):
                 goal = daemon.count() + 100
                 wait_until(lambda goal=goal: daemon.count() >= goal, deadline_s=40, what="some")
                 end()
+                more = range(number * quarter, (number + 1) * quarter)
+                values |= publish(settings, [event(n) for n in more])
                 daemon.start()
-            values |= publish(settings, [event(n) for n in range(3 * _COUNT // 4, _COUNT)])
             wait_until(
                 lambda: daemon.count() >= _COUNT and len(daemon.ids()) == _COUNT,
                 deadline_s=60,
