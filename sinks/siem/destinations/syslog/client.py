@@ -226,7 +226,10 @@ def _framed(messages: Sequence[bytes], framing: str) -> bytes:
     """Join messages: by octet counting (RFC 5425, 4.3; RFC 6587, 3.4.1) or, 3.4.2, by line feed."""
     if framing == "newline":
         return b"".join([b"%b\n" % message for message in messages])
-    return b"".join([b"%d %b" % (len(message), message) for message in messages])
+    parts: list[bytes] = []
+    for message in messages:
+        parts += (b"%d " % len(message), message)
+    return b"".join(parts)
 
 
 def _explain(error: OSError | TargetRefused) -> Failed | Blocked:

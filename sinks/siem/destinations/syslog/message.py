@@ -1,6 +1,6 @@
 """One event as one RFC 5424 message.
 
-    <PRI>1 TIMESTAMP HOSTNAME APP-NAME PROCID MSGID [audit@PEN id="…" account="…" …] MSG
+    <PRI>1 TIMESTAMP HOSTNAME APP-NAME PROCID MSGID [audit@PEN action="…" id="…" …] MSG
 
 PRI         facility 13 (log audit), severity as below
 TIMESTAMP   the event's `occurred_at`, else the broker's time, else `-`
@@ -27,7 +27,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -51,7 +51,6 @@ _MOST_SEVERE = 2
 _MSGID_CHARACTERS = 32
 _PARAM_CHARACTERS = 256
 _LATEST_MICROSECOND = len("2026-11-22T10:00:00.123456Z")
-_BOM = b"\xef\xbb\xbf"
 _not_printable = re.compile(r"[^!-~]")
 # RFC 5424, section 6.3.3; the C0 and C1 controls are this module's own rule.
 _find_special = re.compile(r'["\\\]\x00-\x1f\x7f-\x9f]').search
@@ -63,14 +62,6 @@ _JSON_BREAKS = (b"\n", b"\r", b"\t")
 _JSON_SPACED = bytes.maketrans(b"\n\r\t", b"   ")
 _TEXT_BREAKS = (b"\n", b"\r", b"\0")
 _TEXT_SPACED = bytes.maketrans(b"\n\r\0", b"   ")
-
-# Whom and what the structured data names, each where the event has it as text.
-_PARAMS: tuple[tuple[str, Callable[[Mapping[str, Any]], object]], ...] = (
-    ("id", lambda fields: fields.get("id")),
-    ("account", lambda fields: _inner(fields, "account", "id")),
-    ("actor", lambda fields: _inner(fields, "actor", "id")),
-    ("ip", lambda fields: _inner(fields, "context", "ip")),
-)
 
 
 def message_encoder(settings: SyslogSettings) -> Encoder:
@@ -86,32 +77,36 @@ def message_encoder(settings: SyslogSettings) -> Encoder:
     # RFC 5424, section 6.4, wants the mark before UTF-8 text; RFC 8259, section 8.1, forbids it
     # before JSON, and rsyslog leaves it in the message, where JSON parsers stumble over it.
     is_marked = settings.bom == "always" or (settings.bom == "auto" and not encoding.is_json)
-    mark = _BOM if is_marked else b""
+    end = "] \N{BOM}" if is_marked else "] "
     sender = f"{_hostname(settings)} {settings.app_name} {os.getpid()}"
     sd_name = f"audit@{settings.enterprise_number}"
     cap = settings.max_message_bytes
 
     @lru_cache(maxsize=1024)
-    def around(action: str, is_failure: bool) -> tuple[str, str]:
-        """Return what stands before the timestamp and after it, as the action decides."""
-        pri = _LOG_AUDIT * 8 + _severity(action, is_failure)
+    def around(action: str, outcome: str) -> tuple[str, str]:
+        """Return what the two decide: what stands before the timestamp, and after it."""
+        pri = _LOG_AUDIT * 8 + _severity(action, outcome == "failure")
         msgid = _not_printable.sub("_", action[:_MSGID_CHARACTERS]) or "-"
-        return f"<{pri}>1 ", f" {sender} {msgid} [{sd_name}"
+        params = _param("action", action) + _param("outcome", outcome)
+        return f"<{pri}>1 ", f" {sender} {msgid} [{sd_name}{params}"
 
     def encode(event: Event) -> bytes:
         fields = event.fields
-        action, outcome = _text(fields.get("action")), _outcome(fields)
-        before, after = around(action, outcome == "failure")
-        params = [(name, value) for name, read in _PARAMS if type(value := read(fields)) is str]
-        params += [("action", action), ("outcome", outcome)]
-        data = "".join([f' {name}="{_param(value)}"' for name, value in params])
-        head = f"{before}{_timestamp(event)}{after}{data}] ".encode()
+        before, after = around(_text(fields.get("action")), _outcome(fields))
+        params = (
+            _param("id", fields.get("id"))
+            + _param("account", _inner(fields, "account", "id"))
+            + _param("actor", _inner(fields, "actor", "id"))
+            + _param("ip", _inner(fields, "context", "ip"))
+        )
         body = encoding.encode(event)
         for character in breaks:
             if character in body:
                 body = body.translate(spaced)
                 break
-        message = head + mark + (body.strip(b" ") if encoding.is_json else body)
+        if encoding.is_json:
+            body = body.strip(b" ")
+        message = f"{before}{_timestamp(event)}{after}{params}{end}".encode() + body
         if len(message) > cap:
             # The place to shorten the event instead, where its encoding can say how.
             raise Unencodable(
@@ -148,11 +143,15 @@ def _timestamp(event: Event) -> str:
     return format_epoch_ms(event.timestamp_ms) if event.timestamp_ms >= 0 else "-"
 
 
-def _param(value: str) -> str:
-    """Escape a PARAM-VALUE, and cut one that nobody can mean."""
+def _param(name: str, value: object) -> str:
+    """Return ` name="value"`, escaped, and cut where nobody can mean it; nothing if no text."""
+    if type(value) is not str:
+        return ""
     if len(value) > _PARAM_CHARACTERS:
         value = value[: _PARAM_CHARACTERS - 1] + "…"
-    return value.translate(_ESCAPES) if _find_special(value) else value
+    if _find_special(value):
+        value = value.translate(_ESCAPES)
+    return f' {name}="{value}"'
 
 
 def _inner(fields: Mapping[str, Any], outer: str, name: str) -> object:
