@@ -120,7 +120,7 @@ def test_a_peer_that_resets_what_its_kernel_had_accepted(
                 deadline_s=60,
                 what="all acknowledged",
             )
-        assert receiver.connections[-1].ended.wait(10)
+        assert receiver.accepted(len(reads) + 1)[-1].ended.wait(10)
         received = [_ids(bytes(connection.read)) for connection in receiver.connections]
     found = Counter(name for ids in received for name in ids)
     if tail_bytes:

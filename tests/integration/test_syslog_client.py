@@ -84,7 +84,7 @@ def test_one_connection_carries_all_and_ends_in_good_order(
             assert client.probe() == Delivered()
             for number in range(50):
                 assert client.deliver(parcel(number, size=40_000)) == Delivered()
-        (connection,) = receiver.connections
+        (connection,) = receiver.accepted(1)
         assert connection.ended.wait(5)  # close_notify, else Python's TLS would raise
     assert read_octet_counted(bytes(connection.read)) == [message(n, 40_000) for n in range(50)]
 
@@ -93,7 +93,7 @@ def test_lines_where_the_receiver_knows_no_counting() -> None:
     with receiving(read_all) as receiver:
         with connected(receiver.port, framing="newline") as client:
             assert client.deliver(parcel(1, 2, 3)) == Delivered()
-        (connection,) = receiver.connections
+        (connection,) = receiver.accepted(1)
         assert connection.ended.wait(5)
     assert read_lines(bytes(connection.read)) == [message(n) for n in (1, 2, 3)]
 
@@ -111,7 +111,7 @@ def test_many_threads_share_a_connection_and_no_frame_is_torn() -> None:
                 thread.start()
             for thread in threads:
                 thread.join(30)
-        (connection,) = receiver.connections
+        (connection,) = receiver.accepted(1)
         assert connection.ended.wait(5)
     frames = read_octet_counted(bytes(connection.read))
     assert sorted(frames) == sorted(message(n, 9_000) for n in range(200))
@@ -141,11 +141,11 @@ def test_what_a_receiver_had_not_read_when_it_reset_is_sent_again(
                 assert client.deliver(parcel(number)) == Delivered()  # the kernel has them all
             go_on.set()
             wait_until(
-                lambda: receiver.connections[0].socket.fileno() < 0, deadline_s=5, what="reset"
+                lambda: receiver.accepted(1)[0].socket.fileno() < 0, deadline_s=5, what="reset"
             )
             outcome = client.deliver(parcel(5))
             assert outcome == Delivered(), outcome
-        first, second = receiver.connections
+        first, second = receiver.accepted(2)
         assert second.ended.wait(5)
     assert read_octet_counted(bytes(first.read)) == [message(0)]
     again = range(6) if tail_bytes else (5,)
@@ -173,10 +173,10 @@ def test_a_connection_that_ends_long_after_the_last_event_repeats_nothing(
             wait_until(lambda: time.monotonic() - started > 0.6, deadline_s=5, what="idleness")
             idle.set()
             wait_until(
-                lambda: receiver.connections[0].socket.fileno() < 0, deadline_s=5, what="the end"
+                lambda: receiver.accepted(1)[0].socket.fileno() < 0, deadline_s=5, what="the end"
             )
             assert client.deliver(parcel(1)) == Delivered()
-        _, second = receiver.connections
+        _, second = receiver.accepted(2)
         assert second.ended.wait(5)
     assert read_octet_counted(bytes(second.read)) == [message(1)]
 
@@ -202,7 +202,7 @@ def test_a_receiver_that_closes_soon_gets_the_last_again_even_if_noticed_late(
             started = time.monotonic()
             wait_until(lambda: time.monotonic() - started > 1.5, deadline_s=5, what="a while")
             assert client.deliver(parcel(1)) == Delivered()
-        _, second = receiver.connections
+        _, second = receiver.accepted(2)
         assert second.ended.wait(5)
     assert read_octet_counted(bytes(second.read)) == [message(0), message(1)]
 
@@ -294,7 +294,7 @@ def test_a_receiver_without_tls_is_a_failure_and_no_event_crosses(
     with receiving(answer) as receiver:
         with connected(receiver.port, **over_tls(certificates)) as client:
             assert code(client.deliver(parcel(1))) == "tls"
-        assert b"<110>" not in receiver.connections[0].read
+        assert b"<110>" not in receiver.accepted(1)[0].read
 
 
 def test_a_private_address_is_refused_where_that_is_asked() -> None:

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from tests.pipeline import wait_until
+
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: close() sends a reset
 
 
@@ -45,6 +47,11 @@ class Receiver:
     def __init__(self, port: int) -> None:
         self.port = port
         self.connections: list[Connection] = []
+
+    def accepted(self, count: int) -> list[Connection]:
+        """The connections, once there are `count`: a client's connect() does not wait for us."""
+        wait_until(lambda: len(self.connections) >= count, deadline_s=10, what="connections")
+        return self.connections
 
 
 @contextmanager
