@@ -6,9 +6,12 @@ from pathlib import Path
 import orjson
 import pytest
 
+from auditbus.sinks.siem.destination import Parcel
+from auditbus.sinks.siem.destinations.syslog import SyslogClient, message
 from auditbus.sinks.siem.destinations.syslog.message import message_encoder
 from auditbus.sinks.siem.destinations.syslog.settings import SyslogSettings
-from auditbus.sinks.siem.encodings import read_event
+from auditbus.sinks.siem.encodings import ENCODINGS, Encoding, read_event
+from auditbus.sinks.siem.outcomes import Delivered
 from auditbus.sinks.siem.records import Record as KafkaRecord
 from tests.backends.parts import Kafka
 from tests.forwarding import (
@@ -127,3 +130,27 @@ def test_rsyslog_keeps_a_byte_order_mark_and_syslog_ng_does_not(
     (record,) = daemon.records()
     mark = "\ufeff" if daemon.name == "rsyslog" else ""
     assert record.msg == mark + values[record.id].decode()
+
+
+def _encodings() -> list[tuple[str, Encoding]]:
+    leef = Encoding(lambda _: "LEEF:2.0|a|b|1|X|x09|\tcat=é\tsev=5".encode(), is_json=False)
+    return [*ENCODINGS.items(), ("json", leef)]  # by tabs, as LEEF delimits; under any known name
+
+
+def test_every_encoding_arrives_byte_for_byte(
+    receiver: tuple[Daemon, Certificates], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon, certificates = receiver
+    read = read_event(KafkaRecord(0, 0, 0, None, orjson.dumps(event(description="a\tb\n|=é")), ()))
+    for number, (name, encoding) in enumerate(_encodings(), start=1):
+        monkeypatch.setattr(message, "ENCODINGS", {name: encoding})
+        table = syslog(daemon, certificates, encoding=name)
+        settings = SyslogSettings.model_validate(table)
+        client = SyslogClient(settings)
+        assert client.deliver(Parcel("p", [message_encoder(settings)(read)], 0)) == Delivered()
+        client.close()
+        wait_until(lambda n=number: daemon.count() >= n, deadline_s=20, what=name)
+        got = daemon.records()[-1].msg.encode()
+        mark = b"\xef\xbb\xbf"  # before text; syslog-ng takes it off
+        assert got.removeprefix(mark) == encoding.encode(read)
+        assert got.startswith(mark) == (not encoding.is_json and daemon.name == "rsyslog")

@@ -117,6 +117,57 @@ def test_many_threads_share_a_connection_and_no_frame_is_torn() -> None:
     assert sorted(frames) == sorted(message(n, 9_000) for n in range(200))
 
 
+def test_many_threads_and_many_resets_lose_nothing() -> None:
+    def handle(connection: Connection) -> None:
+        if connection.number >= 8:
+            connection.read_all()
+            return
+        connection.read_some(50_000 * (connection.number + 1) + 7)
+        connection.reset()
+
+    with receiving(handle) as receiver:
+        with connected(receiver.port) as client:
+
+            def send(first: int) -> None:
+                deadline = time.monotonic() + 30
+                for number in range(first, first + 400, 4):
+                    while client.deliver(parcel(number, size=2_000)) != Delivered():
+                        assert time.monotonic() < deadline
+
+            threads = [threading.Thread(target=send, args=(first,)) for first in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(40)
+        assert receiver.accepted(9)[-1].ended.wait(5)
+        streams = [bytes(connection.read) for connection in receiver.connections]
+    received = {
+        number for number in range(400) if any(message(number, 2_000) in s for s in streams)
+    }
+    assert received == set(range(400))
+
+
+def test_a_server_that_hangs_up_on_what_it_is_first_sent_blocks(
+    certificates: Certificates,
+) -> None:
+    """As rsyslog does to a client that it does not permit: nothing counts as delivered."""
+
+    def handle(connection: Connection) -> None:
+        if connection.number > 0:
+            connection.read_all()
+            return
+        connection.read_some(1)
+        connection.reset()
+
+    with receiving(handle, tls=certificates.server_context()) as receiver:
+        with connected(receiver.port, **over_tls(certificates)) as client:
+            assert code(client.deliver(parcel(0))) == "client_certificate"
+            assert client.deliver(parcel(0)) == Delivered()
+        _, second = receiver.accepted(2)
+        assert second.ended.wait(5)
+    assert read_octet_counted(bytes(second.read)) == [message(0)]
+
+
 @pytest.mark.parametrize("is_tls", [False, True], ids=["tcp", "tls"])
 @pytest.mark.parametrize("tail_bytes", [8 * 1024 * 1024, 0])
 def test_what_a_receiver_had_not_read_when_it_reset_is_sent_again(
@@ -219,6 +270,26 @@ def test_a_receiver_that_stops_reading_is_a_timeout() -> None:
             assert code(client.deliver(parcel(*range(200), size=100_000))) == "timeout"
             assert time.monotonic() - started < 5
         stop.set()
+
+
+def test_what_lies_in_this_sides_buffer_is_not_delivered() -> None:
+    """The kernel here takes all of it at once; the receiver's has not acknowledged it."""
+    go_on = threading.Event()
+
+    def handle(connection: Connection) -> None:
+        go_on.wait(20)
+        connection.read_all()
+
+    with (
+        receiving(handle, buffer_bytes=2_048) as receiver,
+        connected(receiver.port, timeout_s=0.5) as client,
+        socket.create_connection(("127.0.0.1", receiver.port), 1) as control,
+    ):
+        control.setblocking(False)
+        assert control.send(b"x" * 15_000) == 15_000
+        assert code(client.deliver(parcel(0, size=15_000))) == "timeout"
+        go_on.set()
+        assert client.deliver(parcel(0, size=15_000)) == Delivered()
 
 
 def test_a_restarted_receiver_is_found_again() -> None:

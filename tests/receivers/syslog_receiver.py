@@ -56,10 +56,19 @@ class Receiver:
 
 @contextmanager
 def receiving(
-    handle: Callable[[Connection], None], *, tls: ssl.SSLContext | None = None, port: int = 0
+    handle: Callable[[Connection], None],
+    *,
+    tls: ssl.SSLContext | None = None,
+    port: int = 0,
+    buffer_bytes: int | None = None,
 ) -> Iterator[Receiver]:
-    """Serve on loopback until the block ends; `handle` runs in a thread a connection."""
+    """Serve on loopback until the block ends; `handle` runs in a thread a connection.
+
+    `buffer_bytes`: what the kernel takes (and acknowledges) unread, about.
+    """
     listener = socket.create_server(("127.0.0.1", port))
+    if buffer_bytes is not None:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
     receiver = Receiver(listener.getsockname()[1])
     threads: list[threading.Thread] = []
 

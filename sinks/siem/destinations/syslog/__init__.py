@@ -16,7 +16,7 @@ again, in order and before anything new, when the connection ends within 5 s of 
 whatever ended it. Lost is then only
   - what the receiver had read or its kernel had buffered beyond `tail_bytes`, or for longer than
     5 s, without storing it, when it died;
-  - the tail, where this process and the receiver die within those 5 s.
+  - the tail, where this process ends and the receiver dies within those 5 s.
 Repeats are possible; `id` in the structured data is the key to deduplicate by. Order for each
 account is that of one connection; what is sent again comes in order, too. UDP promises nothing.
 """

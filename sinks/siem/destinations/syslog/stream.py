@@ -110,7 +110,9 @@ class Stream:
         return self._written
 
     def check(self) -> None:
-        """Take in what the peer has sent by now; raises PeerClosed if it has closed."""
+        """Take in what the peer has sent by now; raises PeerClosed if either side closed."""
+        if self._socket.fileno() < 0:  # else the number might be another connection's by now
+            raise PeerClosed("closed meanwhile")
         while self._events.poll(0):
             self._receive()
             while self._tls is not None and self._read_tls():
