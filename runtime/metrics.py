@@ -31,7 +31,7 @@ CONSUMED_EVENTS = Counter(
 )
 SINK_ROWS = Counter(
     "audit_sink_rows_total",
-    "Events by what became of them: stored, delivered, dead_letter.",
+    "Events by what became of them: stored, delivered, filtered, dead_letter.",
     ["sink", "outcome"],
 )
 SINK_RETRIES = Counter(

@@ -36,7 +36,8 @@ class Batch:
     """Records of one partition, in order, for one request.
 
     `attempts` counts earlier requests with just these records. `suspect`: cut from a batch whose
-    payload was blamed, so the next blame is believed at once.
+    payload was blamed, so the next blame is believed at once. `sent`: of a batch that waits for its
+    acknowledgement, the indexes of the records that were in the request.
     """
 
     topic: str
@@ -44,6 +45,7 @@ class Batch:
     records: tuple[Record, ...]
     attempts: int = 0
     suspect: bool = False
+    sent: tuple[int, ...] = ()
 
 
 def ranges(records: Sequence[Record]) -> Iterator[tuple[int, int]]:

@@ -1,4 +1,6 @@
-"""One request from beginning to end, in a sender thread: encode, deliver, dead-letter the refused.
+"""One request from beginning to end, in a sender thread.
+
+Filter, redact, encode, deliver, dead-letter the refused.
 
 The consumer thread learns the result as a Settlement. Nothing in it is settled that the destination
 or, for dead letters, Kafka has not acknowledged.
@@ -21,7 +23,8 @@ from auditbus.runtime.errors import DeliveryFailed
 from auditbus.runtime.logging import get_logger
 from auditbus.schemas.timestamps import parse_rfc3339
 from auditbus.sinks.siem.destination import Client, Destination, Parcel
-from auditbus.sinks.siem.encodings import Unencodable, read_event
+from auditbus.sinks.siem.encodings import Encoder, Unencodable, read_event
+from auditbus.sinks.siem.filters import Predicate, compile_filter
 from auditbus.sinks.siem.outcomes import (
     Accepted,
     Blocked,
@@ -32,8 +35,10 @@ from auditbus.sinks.siem.outcomes import (
     Rejected,
 )
 from auditbus.sinks.siem.records import Batch, Record
+from auditbus.sinks.siem.redaction import compile_redaction
+from auditbus.sinks.siem.tally import Counts, Tally
 
-__all__ = ["BLAMED_ATTEMPTS", "DEAD_LETTER_UNWRITTEN", "Sender", "Settlement"]
+__all__ = ["BLAMED_ATTEMPTS", "DEAD_LETTER_UNWRITTEN", "Sender", "Settlement", "Unsent"]
 
 BLAMED_ATTEMPTS = 4
 """Requests with the same payload, each refused for it, before the blame is believed."""
@@ -46,11 +51,16 @@ _log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Unsent:
+    """No request was made: nothing in the batch was for this destination, or could be encoded."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
     """What came of one request. `done` is settled, `again` must be sent again (both in order)."""
 
     batch: Batch
-    outcome: Outcome
+    outcome: Outcome | Unsent
     done: tuple[Record, ...]
     again: tuple[Record, ...]
 
@@ -58,12 +68,23 @@ class Settlement:
 class Sender:
     """Sends batches to one destination. Safe to use from several threads."""
 
-    def __init__(self, destination: Destination, client: Client, letters: DeadLetterWriter) -> None:
-        """Send through `client`; `letters` must be this destination's own writer."""
+    def __init__(
+        self,
+        destination: Destination,
+        client: Client,
+        letters: DeadLetterWriter,
+        tally: Tally | None = None,
+    ) -> None:
+        """Send through `client`; `letters` must be this destination's own writer.
+
+        Raises SettingsError where the destination's filter is wrong.
+        """
         self._name = destination.name
-        self._encode = destination.kind.encoder(destination.settings)
+        self._is_wanted = _filter(destination)
+        self._encode = _encoder(destination)
         self._client = client
         self._letters = letters
+        self._tally = tally or Tally()
         self._letters_lock = threading.Lock()
         self._log = _log.bind(destination=destination.name)
 
@@ -77,29 +98,42 @@ class Sender:
         unfit: dict[Record, Refusal] = {}
         for record in batch.records:
             try:
-                events.append(self._encode(read_event(record)))
+                event = self._prepare(record)
             except Unencodable as error:
                 unfit[record] = Refusal(error.code, error.reason)
+            except Exception as error:  # noqa: BLE001  # an encoder's bug must not cost events
+                unfit[record] = Refusal("encoder_error", type(error).__name__)
             else:
-                fit.append(record)
+                if event is not None:
+                    fit.append(record)
+                    events.append(event)
         if failure := self._bury(batch, unfit):
-            return Settlement(batch, failure, (), batch.records)
+            return self._sort(batch, failure, set(batch.records))
+        self._count_filtered(len(batch.records) - len(fit) - len(unfit))
         if not events:
-            return Settlement(batch, Delivered(), batch.records, ())
-        return self._settle(batch, fit, tuple(unfit), self._deliver(batch, fit, events))
+            return Settlement(batch, Unsent(), batch.records, ())
+        return self._settle(batch, fit, self._deliver(batch, fit, events))
 
     def confirm(self, batch: Batch, accepted: Accepted) -> Settlement:
         """Ask whether an accepted batch is acknowledged by now; never raises."""
         outcome = self._guarded(accepted.confirm)
         if isinstance(outcome, Accepted):
             return Settlement(batch, outcome, (), ())
-        again: AbstractSet[int] = frozenset(range(len(batch.records)))
+        sent = batch.sent or range(len(batch.records))
+        again: AbstractSet[int] = frozenset(range(len(sent)))
         if isinstance(outcome, Delivered):  # the payload is gone: the refused are read again, too
             again = outcome.again | outcome.refused.keys()
-        return self._sort(batch, outcome, {batch.records[index] for index in again})
+            self._count_delivered(len(sent) - len(again))
+        return self._sort(batch, outcome, {batch.records[sent[index]] for index in again})
+
+    def _prepare(self, record: Record) -> bytes | None:
+        """Return what goes out for `record`, None where it is not for this destination."""
+        event = read_event(record)
+        return self._encode(event) if self._is_wanted(event) else None
 
     def _deliver(self, batch: Batch, fit: Sequence[Record], events: list[bytes]) -> Outcome:
         parcel = Parcel(_parcel_id(batch, events), events, fit[-1].timestamp_ms)
+        self._tally.add(Counts(sent=len(events)))
         metrics.BATCH_ROWS.labels(self._name).observe(len(events))
         with (
             metrics.INFLIGHT_REQUESTS.labels(self._name).track_inprogress(),
@@ -130,26 +164,28 @@ class Sender:
             return Delivered(refused={0: refusal})
         return Blocked(blame.code, f"{blame.reason}; it refuses the probe too")
 
-    def _settle(
-        self, batch: Batch, fit: Sequence[Record], unfit: tuple[Record, ...], outcome: Outcome
-    ) -> Settlement:
+    def _settle(self, batch: Batch, fit: Sequence[Record], outcome: Outcome) -> Settlement:
         match outcome:
             case Delivered(refused, indexes):
                 letters = {fit[index]: refusal for index, refusal in refused.items()}
                 again = {fit[index] for index in indexes}
                 if failure := self._bury(batch, letters):
                     return self._sort(batch, failure, again | letters.keys())
-                delivered = len(fit) - len(letters) - len(again)
-                metrics.SINK_ROWS.labels(self._name, "delivered").inc(delivered)
+                self._count_delivered(len(fit) - len(letters) - len(again))
                 return self._sort(batch, outcome, again)
             case Accepted():
-                waiting = replace(batch, records=tuple(map(_without_payload, batch.records)))
-                return Settlement(waiting, outcome, unfit, ())
+                out = set(fit)
+                sent = tuple(n for n, record in enumerate(batch.records) if record in out)
+                waiting = replace(
+                    batch, records=tuple(map(_without_payload, batch.records)), sent=sent
+                )
+                done = tuple(record for record in batch.records if record not in out)
+                return Settlement(waiting, outcome, done, ())
             case _:
                 return self._sort(batch, outcome, set(fit))
 
-    @staticmethod
-    def _sort(batch: Batch, outcome: Outcome, again: AbstractSet[Record]) -> Settlement:
+    def _sort(self, batch: Batch, outcome: Outcome, again: AbstractSet[Record]) -> Settlement:
+        self._tally.add(Counts(retried=len(again)))
         done = tuple(record for record in batch.records if record not in again)
         return Settlement(
             batch, outcome, done, tuple(record for record in batch.records if record in again)
@@ -170,6 +206,7 @@ class Sender:
         except DeliveryFailed as error:
             return Failed(DEAD_LETTER_UNWRITTEN, str(error))
         metrics.SINK_ROWS.labels(self._name, "dead_letter").inc(len(letters))
+        self._tally.add(Counts(refused=len(letters)))
         for record, refusal in letters.items():
             self._log.warning(
                 "event_dead_lettered",
@@ -193,6 +230,15 @@ class Sender:
             extra=(("destination", self._name), ("response", refusal.response)),
         )
 
+    def _count_delivered(self, count: int) -> None:
+        metrics.SINK_ROWS.labels(self._name, "delivered").inc(count)
+        self._tally.add(Counts(acknowledged=count))
+
+    def _count_filtered(self, count: int) -> None:
+        if count:
+            metrics.SINK_ROWS.labels(self._name, "filtered").inc(count)
+            self._tally.add(Counts(filtered=count))
+
     def _observe_latency(self, event: bytes) -> None:
         """Observe the age of a batch's oldest event; other encodings than JSON may not tell it."""
         try:
@@ -201,6 +247,24 @@ class Sender:
             return
         age = datetime.now(UTC) - occurred_at
         metrics.END_TO_END_LATENCY.labels(self._name).observe(max(age.total_seconds(), 0.0))
+
+
+def _filter(destination: Destination) -> Predicate:
+    settings = destination.settings
+    if settings.filter is None:
+        return lambda _: True
+    path = f"forwarder.destinations.{destination.name}.filter"
+    raw = settings.topic == "raw"
+    return compile_filter(settings.filter, destination.catalogue, raw=raw, path=path)
+
+
+def _encoder(destination: Destination) -> Encoder:
+    """Return the kind's encoder, over what redaction leaves of an event."""
+    encode = destination.kind.encoder(destination.settings)
+    if destination.settings.redact is None:
+        return encode
+    redact = compile_redaction(destination.settings.redact)
+    return lambda event: encode(redact(event))
 
 
 class _Timed(msgspec.Struct):
