@@ -23,8 +23,7 @@ from auditbus.runtime.errors import DeliveryFailed
 from auditbus.runtime.logging import get_logger
 from auditbus.schemas.timestamps import parse_rfc3339
 from auditbus.sinks.siem.destination import Client, Destination, Parcel
-from auditbus.sinks.siem.encodings import Encoder, Unencodable, read_event
-from auditbus.sinks.siem.filters import Predicate, compile_filter
+from auditbus.sinks.siem.encodings import Unencodable
 from auditbus.sinks.siem.outcomes import (
     Accepted,
     Blocked,
@@ -34,8 +33,8 @@ from auditbus.sinks.siem.outcomes import (
     Refusal,
     Rejected,
 )
+from auditbus.sinks.siem.preparation import Preparation
 from auditbus.sinks.siem.records import Batch, Record
-from auditbus.sinks.siem.redaction import compile_redaction
 from auditbus.sinks.siem.tally import Counts, Tally
 
 __all__ = ["BLAMED_ATTEMPTS", "DEAD_LETTER_UNWRITTEN", "Sender", "Settlement", "Unsent"]
@@ -80,8 +79,7 @@ class Sender:
         Raises SettingsError where the destination's filter is wrong.
         """
         self._name = destination.name
-        self._is_wanted = _filter(destination)
-        self._encode = _encoder(destination)
+        self._prepare = Preparation(destination)
         self._client = client
         self._letters = letters
         self._tally = tally or Tally()
@@ -125,11 +123,6 @@ class Sender:
             again = outcome.again | outcome.refused.keys()
             self._count_delivered(len(sent) - len(again))
         return self._sort(batch, outcome, {batch.records[sent[index]] for index in again})
-
-    def _prepare(self, record: Record) -> bytes | None:
-        """Return what goes out for `record`, None where it is not for this destination."""
-        event = read_event(record)
-        return self._encode(event) if self._is_wanted(event) else None
 
     def _deliver(self, batch: Batch, fit: Sequence[Record], events: list[bytes]) -> Outcome:
         parcel = Parcel(_parcel_id(batch, events), events, fit[-1].timestamp_ms)
@@ -247,24 +240,6 @@ class Sender:
             return
         age = datetime.now(UTC) - occurred_at
         metrics.END_TO_END_LATENCY.labels(self._name).observe(max(age.total_seconds(), 0.0))
-
-
-def _filter(destination: Destination) -> Predicate:
-    settings = destination.settings
-    if settings.filter is None:
-        return lambda _: True
-    path = f"forwarder.destinations.{destination.name}.filter"
-    raw = settings.topic == "raw"
-    return compile_filter(settings.filter, destination.catalogue, raw=raw, path=path)
-
-
-def _encoder(destination: Destination) -> Encoder:
-    """Return the kind's encoder, over what redaction leaves of an event."""
-    encode = destination.kind.encoder(destination.settings)
-    if destination.settings.redact is None:
-        return encode
-    redact = compile_redaction(destination.settings.redact)
-    return lambda event: encode(redact(event))
 
 
 class _Timed(msgspec.Struct):
