@@ -1,6 +1,5 @@
 """`destinations list|test|pause|resume` and changed settings, on real Kafka with forwarders."""
 
-import json
 import os
 import signal
 from pathlib import Path
@@ -12,7 +11,7 @@ from auditbus.runtime.kafka import new_producer
 from auditbus.runtime.settings import Settings
 from auditbus.sinks.siem.control import read_control
 from tests.backends.parts import Kafka
-from tests.command_line import auditbus
+from tests.destination_commands import Line
 from tests.forwarding import (
     check_exactly_once,
     check_nothing_lost,
@@ -24,49 +23,10 @@ from tests.forwarding import (
     webhook,
     with_destinations,
 )
-from tests.pipeline import environment_of, wait_until
+from tests.pipeline import wait_until
 from tests.webhook_receiver import SECRET, Receiver, Reply, receiving
 
 OTHER_SECRET = "whsec_" + "QUJD" * 11
-
-
-class Line:
-    """The commands as an operator types them, with a settings file."""
-
-    def __init__(self, settings: Settings, directory: Path) -> None:
-        self.config = directory / "auditbus.toml"
-        self.environment = {
-            **environment_of(settings.kafka.bootstrap_servers, settings.kafka.topic_prefix),
-            "AUDITBUS_CONFIG": str(self.config),
-            "HOOK_SECRET": SECRET,
-        }
-        self.configure(settings)
-
-    def configure(self, settings: Settings) -> None:
-        tables = [
-            f"[forwarder.destinations.{name}]\n"
-            + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
-            for name, table in settings.forwarder.destinations.items()
-        ]
-        self.config.write_text("\n".join(tables))
-
-    def run(self, *arguments: str) -> Any:
-        return auditbus("destinations", *arguments, environment=self.environment)
-
-    def listed(self) -> dict[str, dict[str, Any]]:
-        result = self.run("list", "--format", "json")
-        assert result.exit_code == 0, result.stderr
-        return {row["name"]: row for row in map(json.loads, result.stdout.splitlines())}
-
-    def wait(self, name: str, **expected: Any) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-
-        def holds() -> bool:
-            found.update(self.listed().get(name, {}))
-            return all(found.get(key) == value for key, value in expected.items())
-
-        wait_until(holds, deadline_s=40, what=f"{name}: {expected}")
-        return found
 
 
 def test_a_listing_says_what_was_sent_with_and_without_a_forwarder(
