@@ -112,7 +112,7 @@ def _measure(
         environment={**os.environ, **environment, "AUDITBUS_SINK_HEALTH_PORT": str(port)},
         log=directory / "sink.log",
     )
-    events = list(_events())
+    events = list(enriched_events(_EVENTS))
     sink.start()
     try:
         _wait(lambda: http_answers(f"http://{LOOPBACK}:{port}/readyz"))
@@ -168,9 +168,10 @@ def _merge_us(client: Client, store: Child) -> float:
     return (_cpu_s(store) - before_s) / _EVENTS * 1e6
 
 
-def _events() -> Iterator[tuple[str, bytes]]:
+def enriched_events(count: int) -> Iterator[tuple[str, bytes]]:
+    """Yield accounts and events as the stream writes them, the same each time but for ids."""
     draw = random.Random(1)
-    return (_event(draw, number) for number in range(_EVENTS))
+    return (_event(draw, number) for number in range(count))
 
 
 def _publish(settings: Settings, events: list[tuple[str, bytes]]) -> None:

@@ -21,9 +21,24 @@ from auditbus.runtime.settings import Settings
 from auditbus.sinks.siem import run
 from tests.oracle import judge
 from tests.pipeline import environment_of, event, read_topic, settings_with_topics
+from tests.receivers.elasticsearch import API_KEY
+from tests.receivers.otlp import TOKEN as OTLP_TOKEN
+from tests.receivers.splunk import TOKEN as HEC_TOKEN
 from tests.webhook_receiver import SECRET, Receiver
 
 Table = dict[str, Any]
+
+SECRETS = {
+    "HOOK_SECRET": SECRET,
+    "HEC_TOKEN": HEC_TOKEN,
+    "ES_API_KEY": API_KEY,
+    "OTLP_TOKEN": OTLP_TOKEN,
+}
+_SECRET_SETTINGS = {
+    "splunk": {"token_env": "HEC_TOKEN"},
+    "elasticsearch": {"api_key_env": "ES_API_KEY"},
+    "otlp": {"token_env": "OTLP_TOKEN"},
+}
 
 
 def webhook(receiver: Receiver | str, **fields: Any) -> Table:
@@ -38,6 +53,23 @@ def webhook(receiver: Receiver | str, **fields: Any) -> Table:
         "timeout_s": 5.0,
         "retry_base_s": 0.1,
         "retry_cap_s": 0.5,
+        **fields,
+    }
+
+
+def destination(kind: str, url: str, **fields: Any) -> Table:
+    """A destination's table over HTTP: on loopback, quick to try again and to acknowledge."""
+    polling = {"ack_poll_s": 0.2} if kind == "splunk" else {}
+    return {
+        "type": kind,
+        "url": url,
+        "allow_private_targets": True,
+        "linger_ms": 20,
+        "timeout_s": 5.0,
+        "retry_base_s": 0.1,
+        "retry_cap_s": 0.5,
+        **_SECRET_SETTINGS[kind],
+        **polling,
         **fields,
     }
 
@@ -58,7 +90,8 @@ def forwarding(settings: Settings) -> Iterator[None]:
     """Run the forwarder in this process; checks that it stops within its bound."""
     stop = threading.Event()
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("HOOK_SECRET", SECRET)
+        for name, value in SECRETS.items():
+            environment.setenv(name, value)
         thread = threading.Thread(target=run, args=(settings, stop))
         thread.start()
         try:
@@ -72,7 +105,9 @@ def forwarding(settings: Settings) -> Iterator[None]:
     assert took_s < 5.5, f"stopping took {took_s:.1f} s"
 
 
-def forwarder_process(settings: Settings, directory: Path, name: str = "forwarder") -> Child:
+def forwarder_process(
+    settings: Settings, directory: Path, name: str = "forwarder", **environment_more: str
+) -> Child:
     """A forwarder of its own, not yet started."""
     config = directory / f"{name}.toml"
     tables = [
@@ -89,8 +124,9 @@ def forwarder_process(settings: Settings, directory: Path, name: str = "forwarde
             **os.environ,
             **environment,
             "AUDITBUS_CONFIG": str(config),
-            "HOOK_SECRET": SECRET,
+            **SECRETS,
             "PYTHONPATH": str(Path(__file__).parents[1]),
+            **environment_more,
         },
         log=directory / f"{name}.log",
     )

@@ -287,7 +287,8 @@ class _Memory:
 
 
 def _batch(records: list[Record]) -> Batch:
-    return Batch(_ORIGIN, _NOWHERE, tuple(records))
+    first = records[0].offset if records else _NOWHERE
+    return Batch(_ORIGIN, _NOWHERE, records, attempts=0, suspect=False, first=first)
 
 
 def _identity(wanted: Predicate, period: Period) -> str:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import cast
@@ -49,10 +50,14 @@ __all__ = ["Delivery"]
 
 _log = get_logger(__name__)
 _OFFSET_GONE = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001  # librdkafka's own codes are so named
-_POLL_EVENTS = 200
+_POLL_EVENTS = 500
 _POLL_IDLE_S, _POLL_BUSY_S = 0.05, 0.01
 _COMMIT_EVERY_S = 0.5
 _STOP_DRAIN_S = 3.5
+# While it ends, acknowledgements are asked for this often, whatever the destination's own interval.
+_STOP_CONFIRM_S = 0.5
+# Events that a destination took and has not acknowledged: beyond that, no more are sent.
+_UNACKNOWLEDGED_EVENTS = 500_000
 # A partition that leaves waits this long for answers under way: fewer repeats from its next owner.
 _REVOKE_DRAIN_S = 2.0
 # librdkafka's own queue, 64 MB by default; with twenty destinations that would be the process.
@@ -95,6 +100,8 @@ class Delivery:
         self._results: SimpleQueue[tuple[Lane, Settlement]] = SimpleQueue()
         self._jobs: Counter[Lane] = Counter()  # requests under way
         self._confirms: list[tuple[float, int, Lane, Batch, Accepted]] = []  # heap by time
+        self._confirm_at_most_s = math.inf
+        self._unacknowledged = 0  # events of the batches in _confirms
         self._serial = itertools.count()
         self._turn = 0
         self._revoke_drain_s = _REVOKE_DRAIN_S
@@ -121,6 +128,8 @@ class Delivery:
                 "auto.offset.reset": "error",
                 "queued.max.messages.kbytes": _QUEUE_KB,
                 "fetch.message.max.bytes": 512 * 1024,
+                # By default a full queue keeps the client from fetching for a whole second.
+                "fetch.queue.backoff.ms": 10,
                 "on_commit": self._committed,
             },
         )
@@ -135,7 +144,7 @@ class Delivery:
         try:
             self._partitions.subscribe()
             self._deliver_until(stop, watch)
-            self._drain(_STOP_DRAIN_S, lambda: self._jobs.total() == 0)
+            self._drain(_STOP_DRAIN_S, set(self._partitions.lanes.values()))
             self._partitions.commit(wait=True)
         finally:
             self._revoke_drain_s = 0.0  # what leaves now has had its time
@@ -174,18 +183,22 @@ class Delivery:
         return is_closed
 
     def _read(self, messages: Sequence[Message]) -> None:
+        """Give each message to its lane: here every event passes, so it is one plain loop."""
         now = time.monotonic()
         consumed: Counter[int] = Counter()
+        lanes = self._partitions.lanes
         for message in messages:
             if (error := message.error()) is not None:
                 self._check(error, message)
                 continue
-            partition, offset = cast("int", message.partition()), cast("int", message.offset())
-            lane = self._partitions.lanes.get(partition)
-            start = lane.admit(offset) if lane else None
-            if lane is not None and start is not None:
-                consumed[partition] += 1
-                lane.add(_record(message, start, offset), now)
+            # Without an error, both are numbers.
+            partition: int = message.partition()  # type: ignore[assignment]
+            offset: int = message.offset()  # type: ignore[assignment]
+            lane = lanes.get(partition)
+            if lane is None or (start := lane.admit(offset)) is None:
+                continue
+            consumed[partition] += 1
+            lane.add(_record(message, start, offset), now)
         for partition, count in consumed.items():
             metrics.CONSUMED_EVENTS.labels(self._topic, str(partition)).inc(count)
 
@@ -206,9 +219,7 @@ class Delivery:
 
         Without `send`, only ask for the acknowledgement of what was sent.
         """
-        while self._confirms and self._confirms[0][0] <= now:
-            _, _, lane, batch, accepted = heapq.heappop(self._confirms)
-            self._submit(lane, partial(self._sender.confirm, batch, accepted))
+        self._confirm(now)
         lanes = list(self._partitions.lanes.values()) if send else []
         self._turn += 1
         for number in range(len(lanes)):
@@ -217,8 +228,18 @@ class Delivery:
                 batch = lane.take()
                 self._submit(lane, partial(self._sender.send, batch))
 
+    def _confirm(self, now: float) -> None:
+        """Ask for the acknowledgements that are due."""
+        while self._confirms and self._confirms[0][0] <= now:
+            _, _, lane, batch, accepted = heapq.heappop(self._confirms)
+            self._unacknowledged -= len(batch.records)
+            self._submit(lane, partial(self._sender.confirm, batch, accepted))
+
     def _may_start(self, lane: Lane, now: float) -> bool:
-        free = self._jobs.total() < self._destination.settings.requests_in_flight
+        free = (
+            self._jobs.total() < self._destination.settings.requests_in_flight
+            and self._unacknowledged < _UNACKNOWLEDGED_EVENTS
+        )
         return free and lane.is_ready(now) and self._circuit.try_acquire(now)
 
     def _submit(self, lane: Lane, request: Callable[[], Settlement]) -> None:
@@ -244,8 +265,7 @@ class Delivery:
         batch, outcome = settlement.batch, settlement.outcome
         lane.settle(settlement.done)
         if isinstance(outcome, Accepted):
-            due = now + outcome.check_after_s
-            heapq.heappush(self._confirms, (due, next(self._serial), lane, batch, outcome))
+            self._wait(lane, batch, outcome, now)
             return
         lane.land(batch)
         again = settlement.again
@@ -256,13 +276,16 @@ class Delivery:
         else:
             lane.retry(batch, again, now)
 
+    def _wait(self, lane: Lane, batch: Batch, accepted: Accepted, now: float) -> None:
+        due = now + min(accepted.check_after_s, self._confirm_at_most_s)
+        heapq.heappush(self._confirms, (due, next(self._serial), lane, batch, accepted))
+        self._unacknowledged += len(batch.records)
+
     def _judge(self, outcome: Outcome | Unsent, now: float) -> None:
         """Tell the circuit and the standing what an answer says about the destination."""
         match outcome:
             case Unsent():
                 self._circuit.abstain()
-            case Accepted():
-                self._circuit.succeed()  # it answers; no success before it acknowledges
             case Blocked(code, reason, final):
                 self._standing.alarm(code, reason)
                 self._trip(now, math.inf if final else None)
@@ -278,6 +301,8 @@ class Delivery:
             case Rejected(code, reason):
                 self._standing.failed(code, reason)
                 self._circuit.succeed()  # it answers; the payload is to blame
+            case Accepted():
+                pass  # no news: a circuit that is half open waits for the acknowledgement
             case _:
                 self._standing.succeeded()
                 self._circuit.succeed()
@@ -295,16 +320,26 @@ class Delivery:
         self._partitions.committed(error, found)
 
     def _before_revoke(self, leaving: Sequence[Lane]) -> None:
-        self._drain(self._revoke_drain_s, lambda: not any(self._jobs[lane] for lane in leaving))
+        self._drain(self._revoke_drain_s, set(leaving))
 
-    def _drain(self, timeout_s: float, is_done: Callable[[], bool]) -> None:
-        """Take in answers until `is_done`, for `timeout_s` seconds at most."""
+    def _drain(self, timeout_s: float, lanes: AbstractSet[Lane]) -> None:
+        """Take in answers and acknowledgements of `lanes`, for `timeout_s` seconds at most."""
+        self._confirm_at_most_s = _STOP_CONFIRM_S
+        self._confirms = [(0.0, *entry[1:]) for entry in self._confirms]
+        heapq.heapify(self._confirms)
         deadline = time.monotonic() + timeout_s
-        while not is_done() and (left_s := deadline - time.monotonic()) > 0:
+        while self._is_waiting_for(lanes) and (left_s := deadline - time.monotonic()) > 0:
+            self._confirm(time.monotonic())
             try:
-                self._apply(*self._results.get(timeout=left_s))
+                self._apply(*self._results.get(timeout=min(left_s, _POLL_IDLE_S)))
             except Empty:
-                return
+                continue
+        self._confirm_at_most_s = math.inf
+
+    def _is_waiting_for(self, lanes: AbstractSet[Lane]) -> bool:
+        return any(self._jobs[lane] for lane in lanes) or any(
+            entry[2] in lanes for entry in self._confirms
+        )
 
     def _new_lane(self, partition: int, start: int) -> Lane:
         self._standing.began()
@@ -321,12 +356,6 @@ def is_to_split(batch: Batch, blame: Rejected) -> bool:
 
 
 def _record(message: Message, start: int, offset: int) -> Record:
-    headers = message.headers() or []
-    return Record(
-        start=start,
-        offset=offset,
-        timestamp_ms=message.timestamp()[1],
-        key=message.key(),
-        value=message.value(),
-        headers=tuple(headers.items() if isinstance(headers, dict) else headers),
-    )
+    found = message.headers() or ()
+    headers = tuple(found.items() if isinstance(found, dict) else found)
+    return Record(start, offset, message.timestamp()[1], message.key(), message.value(), headers)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,22 +27,62 @@ from urllib3.util.connection import create_connection
 from auditbus.sinks.siem.outcomes import Blocked, Failed
 from auditbus.sinks.siem.target_guard import TargetGuard, TargetRefused
 
-__all__ = ["Answer", "Endpoint", "unanswered"]
+__all__ = ["Answer", "CookieJar", "Endpoint", "unanswered"]
 
 _EXCERPT_BYTES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer; `excerpt` is the beginning of its body."""
+    """An HTTP answer; `body` is its body, or the beginning of a long one."""
 
     status: int
     headers: Mapping[str, str]
-    excerpt: str
+    body: bytes
+
+    @property
+    def excerpt(self) -> str:
+        """The beginning of the body as text."""
+        return self.body[:_EXCERPT_BYTES].decode(errors="replace")
+
+
+class CookieJar:
+    """The cookies of one endpoint, such as a load balancer's: sent back, so that requests stick.
+
+    Safe to use from several threads. Paths and domains don't matter: there is one host.
+    """
+
+    def __init__(self) -> None:
+        self._cookies: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def header(self) -> str:
+        """The Cookie header's value; empty where there is no cookie."""
+        with self._lock:
+            return "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+
+    def take(self, set_cookie: str) -> None:
+        """Take in one Set-Cookie header; one that makes no sense is ignored."""
+        try:
+            found = SimpleCookie(set_cookie)
+        except CookieError:
+            return
+        with self._lock:
+            for name, morsel in found.items():
+                if morsel["max-age"] == "0":
+                    self._cookies.pop(name, None)
+                else:
+                    self._cookies[name] = morsel.coded_value
+
+    def clear(self) -> None:
+        """Forget all of them: the next request may be sent anywhere."""
+        with self._lock:
+            self._cookies.clear()
 
 
 class Endpoint:
-    """POSTs to one URL over kept connections. Safe to use from several threads.
+    """POSTs to one host over kept connections. Safe to use from several threads.
 
     TLS is verified against the host name of the URL, whatever address it led to. Redirects are
     answers like any other: following one would send events, signed, to an unchecked place.
@@ -54,10 +96,12 @@ class Endpoint:
         timeout_s: float,
         connections: int,
         tls: ssl.SSLContext | None = None,
+        cookies: CookieJar | None = None,
     ) -> None:
-        """Remember; connections are made when needed."""
+        """Remember; connections are made when needed. Without `cookies` none are sent back."""
         parts = urlsplit(url)
         self._timeout_s = timeout_s
+        self._cookies = cookies
         self._target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
         pool: type[urllib3.HTTPConnectionPool] = _GuardedPool
         options: dict[str, Any] = {}
@@ -73,14 +117,25 @@ class Endpoint:
             **options,
         )
 
-    def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Send one request and wait for its answer.
+    def post(
+        self,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        path: str = "",
+        answer_bytes: int = _EXCERPT_BYTES,
+    ) -> Answer:
+        """Send one request and wait for its answer, of which `answer_bytes` at most are read.
+
+        `path`, which may carry a query, is appended to the URL's own.
 
         Raises urllib3's HTTPError or TargetRefused where there is none: see `unanswered`.
         """
+        if self._cookies is not None and (cookie := self._cookies.header):
+            headers = {**headers, "cookie": cookie}
         response = self._pool.urlopen(
             "POST",
-            self._target,
+            self._target.rstrip("/") + path if path else self._target,
             body=body,
             headers=headers,
             retries=False,
@@ -88,21 +143,24 @@ class Endpoint:
             preload_content=False,
         )
         try:
-            excerpt = self._beginning(response)
+            if self._cookies is not None:
+                for set_cookie in response.headers.getlist("set-cookie"):
+                    self._cookies.take(set_cookie)
+            answer = self._beginning(response, answer_bytes)
         finally:
             response.close()  # no-op where the answer was read to its end
-        return Answer(response.status, response.headers, excerpt.decode(errors="replace"))
+        return Answer(response.status, response.headers, answer)
 
-    def _beginning(self, response: urllib3.BaseHTTPResponse) -> bytes:
+    def _beginning(self, response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
         """Read some of the body; one that is long, or comes in drops, costs its connection."""
-        excerpt = b""
+        read = bytearray()
         deadline = time.monotonic() + self._timeout_s
-        while len(excerpt) <= _EXCERPT_BYTES and time.monotonic() < deadline:
-            piece = response.read1(_EXCERPT_BYTES, decode_content=False)
+        while len(read) <= limit and time.monotonic() < deadline:
+            piece = response.read1(min(limit, 64 * 1024), decode_content=False)
             if not piece:  # the end, which also gives the connection back
                 break
-            excerpt += piece
-        return excerpt[:_EXCERPT_BYTES]
+            read += piece
+        return bytes(read[:limit])
 
     def close(self) -> None:
         """Close idle connections."""

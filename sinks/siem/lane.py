@@ -60,6 +60,7 @@ class Lane:
         self._buffer_bytes = 0
         self._buffer_since = 0.0
         self._read_next = start
+        self._frontier = start  # no record at or above it was ever read
         self._expected: int | None = None
         self._seek_to: int | None = None
         self._sought_at = 0.0
@@ -74,11 +75,16 @@ class Lane:
         fetched before the seek must not pass for a gap in the offsets. Where only some of a batch
         is sent again, its neighbours are read once more and left out here.
         """
-        stale = self._expected is not None and offset != self._expected
-        if stale or offset < self._read_next:
+        if offset < self._read_next:
             return None
-        self._expected = None
+        if self._expected is not None:
+            if offset != self._expected:
+                return None
+            self._expected = None
         start, self._read_next = self._read_next, offset + 1
+        if offset >= self._frontier:
+            self._frontier = offset + 1
+            return start
         return start if self.watermark.is_open(offset) else None
 
     def add(self, record: Record, now: float) -> None:
@@ -106,7 +112,8 @@ class Lane:
             self.watermark.take(start, end)
         self._flying[records[0].offset] = records[0].timestamp_ms
         attempts, suspect = (cut.attempts, cut.suspect) if cut else (0, False)
-        return Batch(self.topic, self.partition, records, attempts, suspect)
+        first = records[0].offset
+        return Batch(self.topic, self.partition, records, attempts, suspect, first)
 
     def settle(self, records: Sequence[Record]) -> None:
         """Note records as acknowledged or dead-lettered."""
@@ -115,7 +122,7 @@ class Lane:
 
     def land(self, batch: Batch) -> None:
         """Note that the request for `batch` is over."""
-        self._flying.pop(batch.records[0].offset, None)
+        self._flying.pop(batch.first, None)
 
     def succeed(self) -> None:
         """Forget past failures."""
@@ -217,13 +224,16 @@ class Lane:
         size = 0
         while self._buffer:
             record = self._buffer[0]
-            if last is not None and record.offset > last:
-                break
-            if last is None and records:
-                over = size + record.size > self._limits.batch_bytes
-                if over or len(records) >= self._limits.batch_events:
+            record_size = record.size
+            if last is not None:
+                if record.offset > last:
                     break
+            elif records and (
+                size + record_size > self._limits.batch_bytes
+                or len(records) >= self._limits.batch_events
+            ):
+                break
             records.append(self._buffer.popleft())
-            size += record.size
+            size += record_size
         self._buffer_bytes -= size
         return tuple(records)

@@ -72,11 +72,11 @@ class Partitions:
     def steer(self, now: float, *, waiting: bool) -> None:
         """Seek, pause and resume as the lanes want; `waiting`: nothing may be sent just now."""
         for lane in self.lanes.values():
-            where = [TopicPartition(self._topic, lane.partition)]
             if (offset := lane.take_seek(now)) is not None:
                 self._consumer.seek(TopicPartition(self._topic, lane.partition, offset))
             pause = waiting or lane.wants_pause(now)
             if pause != lane.paused:
+                where = [TopicPartition(self._topic, lane.partition)]
                 (self._consumer.pause if pause else self._consumer.resume)(where)
                 lane.paused = pause
 

@@ -22,6 +22,10 @@ GROUP = "auditbus.destinations"
 
 # One line a kind; loaded only when it is used.
 _BUILT_IN = {
+    "elasticsearch": "auditbus.sinks.siem.destinations.elasticsearch:KIND",
+    "file": "auditbus.sinks.siem.destinations.file:KIND",
+    "otlp": "auditbus.sinks.siem.destinations.otlp:KIND",
+    "splunk": "auditbus.sinks.siem.destinations.splunk:KIND",
     "webhook": "auditbus.sinks.siem.destinations.webhook:KIND",
 }
 

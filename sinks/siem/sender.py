@@ -34,7 +34,7 @@ from auditbus.sinks.siem.outcomes import (
     Rejected,
 )
 from auditbus.sinks.siem.preparation import Preparation
-from auditbus.sinks.siem.records import Batch, Record
+from auditbus.sinks.siem.records import Batch, Offsets, Record
 from auditbus.sinks.siem.tally import Counts, Tally
 
 __all__ = ["BLAMED_ATTEMPTS", "DEAD_LETTER_UNWRITTEN", "Sender", "Settlement", "Unsent"]
@@ -60,8 +60,8 @@ class Settlement:
 
     batch: Batch
     outcome: Outcome | Unsent
-    done: tuple[Record, ...]
-    again: tuple[Record, ...]
+    done: Sequence[Record]
+    again: Sequence[Record]
 
 
 class Sender:
@@ -117,12 +117,14 @@ class Sender:
         outcome = self._guarded(accepted.confirm)
         if isinstance(outcome, Accepted):
             return Settlement(batch, outcome, (), ())
-        sent = batch.sent or range(len(batch.records))
-        again: AbstractSet[int] = frozenset(range(len(sent)))
+        records = tuple(batch.records)
+        again: AbstractSet[int] = frozenset(range(len(records)))
         if isinstance(outcome, Delivered):  # the payload is gone: the refused are read again, too
             again = outcome.again | outcome.refused.keys()
-            self._count_delivered(len(sent) - len(again))
-        return self._sort(batch, outcome, {batch.records[sent[index]] for index in again})
+            self._count_delivered(len(records) - len(again))
+        return self._sort(
+            replace(batch, records=records), outcome, {records[index] for index in again}
+        )
 
     def _deliver(self, batch: Batch, fit: Sequence[Record], events: list[bytes]) -> Outcome:
         parcel = Parcel(_parcel_id(batch, events), events, fit[-1].timestamp_ms)
@@ -168,11 +170,8 @@ class Sender:
                 return self._sort(batch, outcome, again)
             case Accepted():
                 out = set(fit)
-                sent = tuple(n for n, record in enumerate(batch.records) if record in out)
-                waiting = replace(
-                    batch, records=tuple(map(_without_payload, batch.records)), sent=sent
-                )
                 done = tuple(record for record in batch.records if record not in out)
+                waiting = replace(batch, records=Offsets(fit))  # what `confirm` counts in
                 return Settlement(waiting, outcome, done, ())
             case _:
                 return self._sort(batch, outcome, set(fit))
@@ -260,11 +259,6 @@ def _parcel_id(batch: Batch, events: Sequence[bytes]) -> str:
     that drops repeats would drop new events.
     """
     digest = hashlib.sha256(batch.topic.encode())
-    for event in events:
-        digest.update(event)
+    digest.update(b"".join(events))  # at once, so that other threads run meanwhile
     first, last = batch.records[0].offset, batch.records[-1].offset
     return f"audit_{batch.partition}_{first}_{last}_{digest.hexdigest()[:24]}"
-
-
-def _without_payload(record: Record) -> Record:
-    return replace(record, key=None, value=None, headers=())

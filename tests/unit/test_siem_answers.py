@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from auditbus.runtime.retry import Backoff
 from auditbus.sinks.siem.circuit import Circuit, CircuitState
-from auditbus.sinks.siem.destinations.webhook import classify
+from auditbus.sinks.siem.destinations.http import classify
 from auditbus.sinks.siem.http_client import Answer
 from auditbus.sinks.siem.outcomes import Blocked, Delivered, Failed, Outcome, Rejected
 from auditbus.sinks.siem.retry_after import parse_retry_after
@@ -50,7 +50,7 @@ def test_retry_after_takes_any_text(header: str) -> None:
 
 def _classify(status: int, retry_after: str | None = None) -> Outcome:
     headers = {"Retry-After": retry_after} if retry_after else {}
-    return classify(Answer(status, headers, "said"), "said", _NOW)
+    return classify(Answer(status, headers, b"said"), "said", _NOW)
 
 
 @pytest.mark.parametrize(

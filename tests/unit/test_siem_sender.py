@@ -72,7 +72,7 @@ def _sender(
 def _batch(*events: dict[str, Any] | bytes) -> Batch:
     values = [event if isinstance(event, bytes) else orjson.dumps(event) for event in events]
     records = (Record(n, n, 0, None, value, ()) for n, value in enumerate(values))
-    return Batch("topic", 0, tuple(records))
+    return Batch("topic", 0, tuple(records), attempts=0, suspect=False, first=0)
 
 
 _FILTER = {"accounts": ["acme"]}
