@@ -29,6 +29,7 @@ from tests.documents import PAGES, ROOT, Block, blocks, shell_commands, table_na
 from tests.webhook_receiver import SECRET
 
 _SECRETS = ("SIEM_WEBHOOK_SECRET", "SPLUNK_TOKEN", "ELASTIC_API_KEY", "OTLP_AUTHORIZATION")
+_KEYS = ("SIEM_REDACTION_KEY",)
 _FILES_OF_EXAMPLES = ("events.ndjson",)
 _TOOLING = {"AUDITBUS_CONFIG", "AUDITBUS_CACHE_DIR", "AUDITBUS_TEST_BACKEND"}
 # The words that commands of other programs begin with, as far as the pages show them.
@@ -166,7 +167,7 @@ def test_every_settings_file_is_valid(block: Block, tmp_path: Path) -> None:
         return
     assert tomllib.loads(block.text)
     settings = load_settings({}, file)
-    load_destinations(settings.forwarder.destinations, dict.fromkeys(_SECRETS, SECRET))
+    load_destinations(settings.forwarder.destinations, dict.fromkeys(_SECRETS + _KEYS, SECRET))
 
 
 @pytest.mark.parametrize("block", blocks("json"), ids=lambda block: block.name)

@@ -21,7 +21,7 @@ _TABLE: dict[str, Any] = {
     "secret_env": "HOOK_SECRET",
 }
 _ENVIRON = {"HOOK_SECRET": SECRET}
-_ACTIONS = ("StorageDeleted", "UserLoginFailed", "acme.own", "SsoEnabled")
+_ACTIONS = ("StorageDeleted", "Login", "acme.own", "RepositoryPublicized")
 
 
 def _filtered(fields: object, filter_: Mapping[str, Any], *, raw: bool = False) -> bool:
