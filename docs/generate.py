@@ -19,6 +19,8 @@ from pydantic.fields import FieldInfo
 from auditbus.runtime.settings import Settings
 from auditbus.schemas.catalogue import Catalogue
 from auditbus.sinks.siem import DestinationSettings
+from auditbus.sinks.siem.filters import FilterSettings
+from auditbus.sinks.siem.redaction import RedactionSettings
 from auditbus.sinks.siem.registry import built_in_kinds
 
 _DOCS = Path(__file__).parent
@@ -97,6 +99,10 @@ def _configuration() -> Iterator[str]:
     yield _DESTINATIONS
     yield "### Every destination"
     yield _table("Key", DestinationSettings.model_fields)
+    for name, section in (("filter", FilterSettings), ("redact", RedactionSettings)):
+        yield f"#### `[forwarder.destinations.NAME.{name}]`"
+        yield cleandoc(section.__doc__ or "")
+        yield _table("Key", section.model_fields)
     for name, built_in in built_in_kinds().items():
         common = DestinationSettings.model_fields
         own = {

@@ -12,8 +12,11 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from auditbus.schemas.catalogue import Catalogue
 from auditbus.sinks.siem.encodings import ENCODINGS, Encoder
+from auditbus.sinks.siem.filters import FilterSettings
 from auditbus.sinks.siem.outcomes import Outcome
+from auditbus.sinks.siem.redaction import RedactionSettings
 
 __all__ = ["Client", "Destination", "DestinationKind", "DestinationSettings", "Parcel"]
 
@@ -49,6 +52,12 @@ class DestinationSettings(BaseModel):
     """Seconds before the first retry; doubles with each, with jitter."""
     retry_cap_s: float = Field(60.0, gt=0, le=3600)
     """Most seconds between retries."""
+    max_event_age_s: float | None = Field(None, gt=0)
+    """Age in seconds above which a replay leaves an event out, where the destination drops it."""
+    filter: FilterSettings | None = None
+    """Which events it gets; a table of its own. All, where there is none."""
+    redact: RedactionSettings | None = None
+    """What is taken out of them; a table of its own. Nothing, where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +112,15 @@ class DestinationKind:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A configured destination. `name` is the operator's; a metric label and part of the group."""
+    """A configured destination. `name` is the operator's; a metric label and part of the group.
+
+    `catalogue` says how severe actions are, and of which category on the raw topic.
+    """
 
     name: str
     kind: DestinationKind
     settings: DestinationSettings
+    catalogue: Catalogue = field(default_factory=Catalogue.builtin)
 
     @property
     def group(self) -> str:

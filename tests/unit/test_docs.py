@@ -34,6 +34,7 @@ _SECRETS = ("SIEM_WEBHOOK_SECRET", "SPLUNK_TOKEN", "ELASTIC_API_KEY", "OTLP_AUTH
 _FILES_OF_EXAMPLES = (
     *("events.ndjson", "records.json.gz", "audit-log.json", "audit.log", "system-log.json"),
 )
+_KEYS = ("SIEM_REDACTION_KEY",)
 _TOOLING = {"AUDITBUS_CONFIG", "AUDITBUS_CACHE_DIR", "AUDITBUS_TEST_BACKEND"}
 # The words that commands of other programs begin with, as far as the pages show them.
 _OTHERS = {"echo", "export", "gzip", "jq", "kcat"}
@@ -172,7 +173,7 @@ def test_every_settings_file_is_valid(block: Block, tmp_path: Path) -> None:
         return
     assert tomllib.loads(block.text)
     settings = load_settings({}, file)
-    load_destinations(settings.forwarder.destinations, dict.fromkeys(_SECRETS, SECRET))
+    load_destinations(settings.forwarder.destinations, dict.fromkeys(_SECRETS + _KEYS, SECRET))
 
 
 @pytest.mark.parametrize("block", blocks("json"), ids=lambda block: block.name)
