@@ -8,7 +8,7 @@ DEMO ?= 20
 # The tests mostly wait for brokers and processes: three at a time keep two cores busy.
 TEST_PROCESSES ?= 3
 
-.PHONY: install up test check lint bench clean
+.PHONY: install up test receivers check lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## show this help
@@ -33,6 +33,9 @@ check: install ## lint, format, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+receivers: install ## fetch rsyslog and syslog-ng, which some tests send to (Debian; nothing is installed)
+	$(BIN)/python -m tests.receivers.debian
 
 test: install check ## everything CI runs: checks, then unit, contract, integration and fault tests
 	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile

@@ -1,4 +1,4 @@
-"""From the fields a service gives to the bytes of an event: fill, encode, validate."""
+"""From the fields a service gives to the bytes of an event: fill, redact, encode, validate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from auditbus.producers.context import add_bound
 from auditbus.producers.encoding import encode
+from auditbus.producers.redaction import Redactor
 from auditbus.schemas.catalogue import Catalogue
 from auditbus.schemas.errors import InvalidEvent, RejectCode
 from auditbus.schemas.event import MAX_EVENT_BYTES, SCHEMA_VERSION, AuditEvent
@@ -21,14 +23,21 @@ __all__ = ["EventAssembler", "too_large"]
 class EventAssembler:
     """Makes events whole. Safe between threads."""
 
-    def __init__(self, operator_account: str, catalogue: Catalogue) -> None:
-        """`operator_account` is the account id of events that name none."""
+    def __init__(
+        self, operator_account: str, catalogue: Catalogue, redactor: Redactor | None = None
+    ) -> None:
+        """`operator_account` is the account id of events that name none.
+
+        `redactor` takes the secrets out (default: the built-in rules).
+        """
         self._operator_account = operator_account
+        self._redactor = redactor or Redactor()
         actions = catalogue.values()
         self._descriptions = {item.name: item.description for item in actions if item.description}
 
     def __call__(self, fields: dict[str, Any]) -> tuple[bytes, bytes, str]:
         """Return value, key and id of the event; fills `fields` in place. Raises InvalidEvent."""
+        add_bound(fields)
         now_ms = time.time_ns() // 1_000_000
         if fields.get("id") is None:
             fields["id"] = uuid7(now_ms)
@@ -46,6 +55,9 @@ class EventAssembler:
             if description is not None:
                 fields["description"] = description
         raw, is_plain = encode(fields)
+        if len(raw) <= MAX_EVENT_BYTES and not self._redactor.is_clean(fields):
+            fields = self._redactor.redacted(fields)
+            raw, is_plain = encode(fields)
         if len(raw) > MAX_EVENT_BYTES:
             raise too_large(fields, len(raw))
         valid = _validated(fields, raw, is_plain=is_plain)

@@ -5,27 +5,25 @@ from __future__ import annotations
 import atexit
 import os
 import weakref
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any
 
 __all__ = ["keep_for_ever", "register"]
 
 
-class Mortal(Protocol):
-    """A producer, as this module sees it."""
-
-    def after_fork_in_child(self) -> None:
-        """Give up what belongs to the parent; never blocks."""
-
-    def at_exit(self) -> None:
-        """Flush within a bound, or say what was lost."""
+_Reaction = Callable[[Any], None]
+# Functions of the class, not bound methods: those would keep each producer alive.
+_living: weakref.WeakKeyDictionary[object, tuple[_Reaction, _Reaction]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
-_living: weakref.WeakSet[Mortal] = weakref.WeakSet()
+def register(producer: object, after_fork_in_child: _Reaction, at_exit: _Reaction) -> None:
+    """Call these functions with `producer`, for as long as somebody holds it.
 
-
-def register(producer: Mortal) -> None:
-    """Tell `producer` of forks and of the end, for as long as somebody holds it."""
-    _living.add(producer)
+    `after_fork_in_child` must never block; `at_exit` may for a bounded time.
+    """
+    _living[producer] = (after_fork_in_child, at_exit)
 
 
 def keep_for_ever(thing: object) -> None:
@@ -40,15 +38,15 @@ def keep_for_ever(thing: object) -> None:
 
 
 def _after_fork_in_child() -> None:
-    for producer in tuple(_living):
-        producer.after_fork_in_child()
+    for producer, (after_fork_in_child, _) in tuple(_living.items()):
+        after_fork_in_child(producer)
 
 
 # At exit, the handlers that a service registers after importing this run before: they may emit.
 @atexit.register
 def _at_exit() -> None:
-    for producer in tuple(_living):
-        producer.at_exit()
+    for producer, (_, at_exit) in tuple(_living.items()):
+        at_exit(producer)
 
 
 if hasattr(os, "register_at_fork"):  # Windows has none, and no fork

@@ -22,6 +22,7 @@ from auditbus.producers.delivery import Delivery, DeliveryLedger
 from auditbus.producers.fields import EventFields
 from auditbus.producers.metrics import ProducerMetrics
 from auditbus.producers.outbox import Outbox
+from auditbus.producers.redaction import Redactor
 from auditbus.producers.sequence import Stamp
 from auditbus.producers.spool.options import Spool
 from auditbus.runtime.errors import DeliveryFailed, ProducerClosed, PublishError, SettingsError
@@ -63,6 +64,7 @@ class AuditProducer:
         topic: str = TopicNames().events,
         operator_account: str = "system",
         catalogue: Catalogue | None = None,
+        redactor: Redactor | None = None,
         client_id: str = "auditbus-producer",
         service: str | None = None,
         version: str | None = None,
@@ -79,6 +81,7 @@ class AuditProducer:
         topic               the topic of raw events.
         operator_account    the account id of events that name no account.
         catalogue           gives the default descriptions (default: the built-in actions).
+        redactor            takes the secrets out (default: the built-in rules).
         client_id           librdkafka's `client.id`: who is writing, in the broker's logs.
         service, version    what publishes, for the events' `producer`.
         instance            which one of them (default: made up for each process).
@@ -94,7 +97,9 @@ class AuditProducer:
         config = producer_config(
             bootstrap_servers, client_id, None if spool else delivery_timeout_s, options or {}
         )
-        self._assemble = EventAssembler(operator_account, catalogue or Catalogue.builtin())
+        self._assemble = EventAssembler(
+            operator_account, catalogue or Catalogue.builtin(), redactor
+        )
         self._certainty = CertaintyByAction(delivery or {}, default_delivery)
         # Functions, not attributes: the configuration may hold secrets, and no repr shows these.
         self._open: Callable[[str | None], Outbox] = lambda suffix: _open_outbox(
@@ -108,7 +113,7 @@ class AuditProducer:
         self._closed = False
         self._retire: weakref.finalize[[], AuditProducer] | None = None
         self._started(self._open(None))
-        lifetime.register(self)
+        lifetime.register(self, AuditProducer._after_fork_in_child, AuditProducer._at_exit)
 
     def emit(
         self,
@@ -250,8 +255,8 @@ class AuditProducer:
                 raise
             error.add_note(f"auditbus: {lost}")
 
-    def after_fork_in_child(self) -> None:
-        """Give up what belongs to the parent process; called by `lifetime` alone."""
+    def _after_fork_in_child(self) -> None:
+        """Give up what belongs to the parent process."""
         self._open_lock = threading.RLock()
         outbox, self._outbox = self._outbox, None
         if self._retire is not None:
@@ -259,8 +264,8 @@ class AuditProducer:
         if outbox is not None:
             outbox.forsake()
 
-    def at_exit(self) -> None:
-        """Close, and log what that lost; called by `lifetime` alone."""
+    def _at_exit(self) -> None:
+        """Close, and log what that lost."""
         if self._outbox is None:
             return
         try:

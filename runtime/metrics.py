@@ -19,6 +19,7 @@ __all__ = [
     "OFFSET_COMMITS",
     "OLDEST_UNACKNOWLEDGED",
     "REBALANCES",
+    "SETTINGS_REFUSED",
     "SINK_ALARM",
     "SINK_REQUEST",
     "SINK_RETRIES",
@@ -31,7 +32,7 @@ CONSUMED_EVENTS = Counter(
 )
 SINK_ROWS = Counter(
     "audit_sink_rows_total",
-    "Events by what became of them: stored, delivered, dead_letter.",
+    "Events by what became of them: stored, delivered, filtered, dead_letter.",
     ["sink", "outcome"],
 )
 SINK_RETRIES = Counter(
@@ -58,6 +59,9 @@ CIRCUIT_STATE = Gauge(
 )
 SINK_ALARM = Gauge(
     "audit_sink_alarm", "1 while a destination waits for a person to act.", ["sink", "code"]
+)
+SETTINGS_REFUSED = Gauge(
+    "audit_settings_refused", "1 while changed settings are wrong and the old ones stay in use."
 )
 LAST_SUCCESS = Gauge(
     "audit_last_success_timestamp_seconds", "When the last delivery succeeded.", ["sink"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import time
 from functools import lru_cache
 
-__all__ = ["is_uuid7", "uuid7"]
+__all__ = ["derived_uuid7", "is_uuid7", "uuid7"]
 
 _UUID7 = re.compile(
     r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
@@ -35,10 +36,25 @@ def uuid7(epoch_ms: int | None = None) -> str:
     try:
         tail = _tails.pop()
     except IndexError:
-        fresh = _fresh_tails()
+        fresh = _tails_of(os.urandom(_RANDOM_BYTES * _TAILS_AT_ONCE))
         tail = fresh.pop()
         _tails.extend(fresh)
     return _time_part(epoch_ms) + tail
+
+
+def derived_uuid7(epoch_ms: int, source: str, source_id: bytes) -> str:
+    """Return the UUIDv7 of a record that another system made: the same arguments, the same id.
+
+    `epoch_ms` is the record's time in milliseconds since 1970. The other 74 bits are the first of
+    SHA-256 over `source` (a format's name), a zero byte and `source_id` (what is unique there).
+    """
+    digest = hashlib.sha256(b"%b\0%b" % (source.encode(), source_id)).digest()
+    return _time_part(epoch_ms) + _tails_of(digest[:_RANDOM_BYTES])[0]
+
+
+def is_uuid7(text: str) -> bool:
+    """Tell whether `text` is a UUIDv7 with hyphens; upper case is accepted as RFC 9562 asks."""
+    return _is_uuid7(text) is not None
 
 
 @lru_cache(maxsize=16)
@@ -48,8 +64,9 @@ def _time_part(epoch_ms: int) -> str:
     return f"{digits[:8]}-{digits[8:]}-"
 
 
-def _fresh_tails() -> list[str]:
-    random = bytearray(os.urandom(_RANDOM_BYTES * _TAILS_AT_ONCE))
+def _tails_of(bits: bytes) -> list[str]:
+    """Return what follows the time, ten bytes an id, with the bits that RFC 9562 fixes put in."""
+    random = bytearray(bits)
     random[0::_RANDOM_BYTES] = random[0::_RANDOM_BYTES].translate(_VERSION)
     random[2::_RANDOM_BYTES] = random[2::_RANDOM_BYTES].translate(_VARIANT)
     digits, step = random.hex(), 2 * _RANDOM_BYTES
@@ -57,8 +74,3 @@ def _fresh_tails() -> list[str]:
         f"{digits[at : at + 4]}-{digits[at + 4 : at + 8]}-{digits[at + 8 : at + step]}"
         for at in range(0, len(digits), step)
     ]
-
-
-def is_uuid7(text: str) -> bool:
-    """Tell whether `text` is a UUIDv7 with hyphens; upper case is accepted as RFC 9562 asks."""
-    return _is_uuid7(text) is not None

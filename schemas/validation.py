@@ -32,7 +32,7 @@ from auditbus.schemas.event import (
 from auditbus.schemas.ids import is_uuid7
 from auditbus.schemas.timestamps import parse_rfc3339
 
-__all__ = ["parse_object", "validate", "validate_fields"]
+__all__ = ["explain_mismatch", "parse_object", "validate", "validate_fields"]
 
 _action_match = re.compile(ACTION_PATTERN).fullmatch
 _RECENT_TEXTS = 1024
@@ -76,7 +76,7 @@ def validate_fields(
     try:
         event = msgspec.convert(fields, AuditEvent)
     except msgspec.ValidationError as error:
-        raise _from_msgspec(str(error)) from None
+        raise explain_mismatch(error) from None
     _check_values(event, broker_time_ms)
     if event.metadata:
         _check_metadata(event.metadata, size_bytes)
@@ -213,8 +213,9 @@ def _from_orjson(raw: bytes, error: orjson.JSONDecodeError) -> InvalidEvent:
     )
 
 
-def _from_msgspec(message: str) -> InvalidEvent:
-    """Turn "Expected `str`, got `int` - at `$.account.id`" into a field and a reason."""
+def explain_mismatch(error: msgspec.ValidationError) -> InvalidEvent:
+    """Turn "Expected `str`, got `int` - at `$.account.id`" into a code, a field and a reason."""
+    message = str(error)
     match = _MSGSPEC_PATH.match(message)
     reason, path = (match["reason"], match["path"]) if match else (message, None)
     path = (path or "").lstrip(".")

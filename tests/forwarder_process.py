@@ -9,4 +9,4 @@ if __name__ == "__main__":
     stop = stop_on_signals()
     settings = load_settings()
     configure_logging("forwarder", settings.log)
-    run(settings, stop)
+    run(settings, stop, reload=load_settings)

@@ -24,6 +24,7 @@ __all__ = [
     "SINCE",
     "UNTIL",
     "event_filters",
+    "event_filters_without_time",
     "listing_format",
     "parsed",
     "pipeline_settings",
@@ -141,13 +142,23 @@ def _configure_logging(log: LogSettings) -> None:
 
 def event_filters(command: _Command) -> _Command:
     """Add the filters, and pass the `wanted` predicate that they describe."""
+    return _with_filters(command, ())
+
+
+def event_filters_without_time(command: _Command) -> _Command:
+    """Add the filters but --since and --until, which mean another time to the command."""
+    return _with_filters(command, ("since", "until"))
+
+
+def _with_filters(command: _Command, without: tuple[str, ...]) -> _Command:
+    filters = [item for item in _FILTERS if item[0] not in without]
 
     @wraps(command)
     def with_predicate(*args: Any, **kwargs: Any) -> Any:
-        found = {name: kwargs.pop(name) for name, *_ in _FILTERS}
+        found = {name: kwargs.pop(name) for name, *_ in filters}
         return command(*args, wanted=_predicate(found), **kwargs)
 
-    for name, kind, multiple, metavar, text in reversed(_FILTERS):
+    for name, kind, multiple, metavar, text in reversed(filters):
         option = click.option(f"--{name}", type=kind, multiple=multiple, metavar=metavar, help=text)
         with_predicate = option(with_predicate)
     return with_predicate  # type: ignore[return-value]  # as above
@@ -176,8 +187,8 @@ def _predicate(found: dict[str, Any]) -> Predicate:
             addresses=found["ip"],
             countries=found["country"],
             devices=found["device"],
-            since=found["since"],
-            until=found["until"],
+            since=found.get("since"),
+            until=found.get("until"),
             text=found["text"],
             ids=found["id"],
         )

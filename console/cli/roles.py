@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -48,15 +49,19 @@ def sink(config: Path | None) -> None:
 @click.command(epilog=_epilog("forwarder"))
 @_config
 def forwarder(config: Path | None) -> None:
-    """Run the forwarder: push events to the destinations of the settings file."""
-    _run("forwarder", "forwarder", "auditbus.sinks.siem", config)
+    """Run the forwarder: push events to the destinations of the settings file.
+
+    Destinations that are changed in the file are taken up while it runs.
+    """
+    reload = partial(load_settings, config_file=config)
+    _run("forwarder", "forwarder", "auditbus.sinks.siem", config, reload=reload)
 
 
-def _run(role: str, extra: str, module: str, config: Path | None) -> None:
+def _run(role: str, extra: str, module: str, config: Path | None, **options: object) -> None:
     settings = load_settings(config_file=config)
     with requires_extra(extra):
         from auditbus.runtime.logging import configure_logging
 
         run = import_module(module).run
     configure_logging(role, settings.log)
-    run(settings)
+    run(settings, **options)

@@ -20,6 +20,11 @@ _COMMANDS = {
     "migrate": (f"{_CLI}.migrate", "migrate", "Create or upgrade the ClickHouse tables."),
     "doctor": (f"{_CLI}.doctor", "doctor", "Check settings, Kafka, ClickHouse and databases."),
     "dead-letters": (f"{_CLI}.dead_letters", "dead_letters", "List or replay what was refused."),
+    "destinations": (
+        f"{_CLI}.destinations",
+        "destinations",
+        "List, try, pause SIEM destinations; replay to one.",
+    ),
     "retention": (f"{_CLI}.retention", "retention", "List or set how long events are kept."),
     "stream": (f"{_CLI}.roles", "stream", "Run the stream: validate, locate, route."),
     "sink": (f"{_CLI}.roles", "sink", "Run the ClickHouse sink."),

@@ -57,6 +57,16 @@ class Circuit:
             self._backoff.reset()
             self._enter(CircuitState.CLOSED)
 
+    def abstain(self) -> None:
+        """Note that what was acquired was not used: a trial is still to be made."""
+        if self.state is CircuitState.HALF_OPEN:
+            self._enter(CircuitState.OPEN)
+
+    def retry_now(self) -> None:
+        """Forget until when nothing may go out: a person says that the cause is gone."""
+        self._open_until = -math.inf
+        self._backoff.reset()
+
     def fail(self, now: float) -> None:
         """Count a failed request; opens after several in a row, or when it was the trial."""
         self._failures += 1

@@ -36,8 +36,15 @@ from auditbus.sinks.siem.outcomes import Accepted, Blocked, Failed, Outcome, Rej
 from auditbus.sinks.siem.partitions import Partitions, offset_lost
 from auditbus.sinks.siem.pool import SenderPool
 from auditbus.sinks.siem.records import Batch, Record
-from auditbus.sinks.siem.sender import BLAMED_ATTEMPTS, DEAD_LETTER_UNWRITTEN, Sender, Settlement
+from auditbus.sinks.siem.sender import (
+    BLAMED_ATTEMPTS,
+    DEAD_LETTER_UNWRITTEN,
+    Sender,
+    Settlement,
+    Unsent,
+)
 from auditbus.sinks.siem.standing import Standing
+from auditbus.sinks.siem.valve import Valve
 
 __all__ = ["Delivery"]
 
@@ -68,14 +75,20 @@ class Delivery:
         letters: DeadLetterWriter,
         standing: Standing,
         read_topic_id: Callable[[str], str],
+        valve: Valve | None = None,
     ) -> None:
-        """Prepare; nothing is opened before `run`. `read_topic_id` asks Kafka for a topic's id."""
+        """Prepare; nothing is opened before `run`. `read_topic_id` asks Kafka for a topic's id.
+
+        While `valve` is closed nothing is sent, and nothing is held but the partitions.
+        """
         settings = destination.settings
         topics = kafka.topics
         self._destination = destination
         self._kafka = kafka
         self._letters = letters
         self._standing = standing
+        self._valve = valve or Valve()
+        self._was_closed = False
         self._topic = topics.events if settings.topic == "raw" else topics.enriched
         self._limits = Limits(
             settings.batch_events,
@@ -107,7 +120,7 @@ class Delivery:
     def _run(self, stop: threading.Event, watch: TopicWatch) -> None:
         destination = self._destination
         client = destination.kind.connect(destination.settings)
-        self._sender = Sender(destination, client, self._letters)
+        self._sender = Sender(destination, client, self._letters, self._standing.tally)
         self._pool = SenderPool(destination.name, destination.settings.requests_in_flight)
         self._consumer = new_consumer(
             self._kafka,
@@ -149,12 +162,27 @@ class Delivery:
             self._read(self._consumer.consume(_POLL_EVENTS, wait_s))
             self._apply_results()
             now = time.monotonic()
-            self._dispatch(now)
-            self._partitions.steer(now, waiting=self._circuit.is_waiting(now))
+            is_closed = self._heed_valve()
+            self._dispatch(now, send=not is_closed)
+            self._partitions.steer(now, waiting=is_closed or self._circuit.is_waiting(now))
             if now >= next_commit:
                 next_commit = now + _COMMIT_EVERY_S
                 self._partitions.commit(wait=False)
                 self._partitions.observe(self._destination.name)
+                self._standing.positions = self._partitions.positions
+
+    def _heed_valve(self) -> bool:
+        """Whether the destination is paused; one that was resumed is tried at once."""
+        if self._valve.take_push():
+            self._circuit.retry_now()
+            for lane in self._partitions.lanes.values():
+                lane.retry_now()
+        is_closed = self._valve.is_closed
+        if is_closed and not self._was_closed:
+            for lane in self._partitions.lanes.values():
+                lane.shed()
+        self._was_closed = is_closed
+        return is_closed
 
     def _read(self, messages: Sequence[Message]) -> None:
         """Give each message to its lane: here every event passes, so it is one plain loop."""
@@ -188,10 +216,13 @@ class Delivery:
             "kafka_read_error", destination=self._destination.name, error=error.str()
         )  # the client goes on trying by itself
 
-    def _dispatch(self, now: float) -> None:
-        """Start as many requests as may be under way, the partitions taking turns."""
+    def _dispatch(self, now: float, *, send: bool) -> None:
+        """Start as many requests as may be under way, the partitions taking turns.
+
+        Without `send`, only ask for the acknowledgement of what was sent.
+        """
         self._confirm(now)
-        lanes = list(self._partitions.lanes.values())
+        lanes = list(self._partitions.lanes.values()) if send else []
         self._turn += 1
         for number in range(len(lanes)):
             lane = lanes[(self._turn + number) % len(lanes)]
@@ -252,9 +283,11 @@ class Delivery:
         heapq.heappush(self._confirms, (due, next(self._serial), lane, batch, accepted))
         self._unacknowledged += len(batch.records)
 
-    def _judge(self, outcome: Outcome, now: float) -> None:
+    def _judge(self, outcome: Outcome | Unsent, now: float) -> None:
         """Tell the circuit and the standing what an answer says about the destination."""
         match outcome:
+            case Unsent():
+                self._circuit.abstain()
             case Blocked(code, reason, final):
                 self._standing.alarm(code, reason)
                 self._trip(now, math.inf if final else None)

@@ -12,8 +12,11 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from auditbus.schemas.catalogue import Catalogue
 from auditbus.sinks.siem.encodings import ENCODINGS, Encoder
+from auditbus.sinks.siem.filters import FilterSettings
 from auditbus.sinks.siem.outcomes import Outcome
+from auditbus.sinks.siem.redaction import RedactionSettings
 
 __all__ = ["Client", "Destination", "DestinationKind", "DestinationSettings", "Parcel"]
 
@@ -37,8 +40,8 @@ class DestinationSettings(BaseModel):
     """Most events of one request."""
     batch_bytes: int = Field(1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     """Most bytes of events in one request; one larger event goes alone."""
-    encoding: Literal["json"] = "json"
-    """Form of the events."""
+    encoding: Literal["json", "ocsf", "ecs", "cef", "leef"] = "json"
+    """Form of the events: json, ocsf, ecs, cef or leef (see encodings.md)."""
     linger_ms: int = Field(200, ge=0, le=60_000)
     """Milliseconds a request waits for more events."""
     timeout_s: float = Field(20.0, gt=0, le=600)
@@ -49,6 +52,12 @@ class DestinationSettings(BaseModel):
     """Seconds before the first retry; doubles with each, with jitter."""
     retry_cap_s: float = Field(60.0, gt=0, le=3600)
     """Most seconds between retries."""
+    max_event_age_s: float | None = Field(None, gt=0)
+    """Age in seconds above which a replay leaves an event out, where the destination drops it."""
+    filter: FilterSettings | None = None
+    """Which events it gets; a table of its own. All, where there is none."""
+    redact: RedactionSettings | None = None
+    """What is taken out of them; a table of its own. Nothing, where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +112,15 @@ class DestinationKind:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A configured destination. `name` is the operator's; a metric label and part of the group."""
+    """A configured destination. `name` is the operator's; a metric label and part of the group.
+
+    `catalogue` says how severe actions are, and of which category on the raw topic.
+    """
 
     name: str
     kind: DestinationKind
     settings: DestinationSettings
+    catalogue: Catalogue = field(default_factory=Catalogue.builtin)
 
     @property
     def group(self) -> str:

@@ -139,6 +139,11 @@ class Lane:
             self._not_before = now + self._backoff.next_delay_s()
         self._rewind(again)
 
+    def retry_now(self) -> None:
+        """Wait no longer for the next try."""
+        self._backoff.reset()
+        self._not_before = 0.0
+
     def split(self, again: Sequence[Record]) -> None:
         """Send `again` (two records or more) in halves, to find what its refusal is about."""
         middle = len(again) // 2

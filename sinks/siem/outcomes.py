@@ -73,7 +73,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """A person must act. `final`: not even tried again until the forwarder is restarted."""
+    """A person must act. `final`: not tried again before a resume or a restart."""
 
     code: str
     reason: str

@@ -80,6 +80,11 @@ class Partitions:
                 (self._consumer.pause if pause else self._consumer.resume)(where)
                 lane.paused = pause
 
+    @property
+    def positions(self) -> dict[int, int]:
+        """The next offset to commit, by partition."""
+        return {number: lane.watermark.position for number, lane in self.lanes.items()}
+
     def observe(self, sink: str) -> None:
         """Set the gauges."""
         metrics.UNCOMMITTED_OFFSET_GAP.labels(self._group).set(

@@ -10,7 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from auditbus.runtime.errors import MissingExtra, SettingsError
+from auditbus.schemas.catalogue import Catalogue
 from auditbus.sinks.siem.destination import Destination, DestinationKind
+from auditbus.sinks.siem.filters import compile_filter
 from auditbus.sinks.siem.secrets import resolve_secrets
 
 __all__ = ["GROUP", "built_in_kinds", "load_destinations"]
@@ -24,6 +26,7 @@ _BUILT_IN = {
     "file": "auditbus.sinks.siem.destinations.file:KIND",
     "otlp": "auditbus.sinks.siem.destinations.otlp:KIND",
     "splunk": "auditbus.sinks.siem.destinations.splunk:KIND",
+    "syslog": "auditbus.sinks.siem.destinations.syslog:KIND",
     "webhook": "auditbus.sinks.siem.destinations.webhook:KIND",
 }
 
@@ -32,13 +35,17 @@ _is_name = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}").fullmatch
 
 
 def load_destinations(
-    tables: Mapping[str, Mapping[str, Any]], environ: Mapping[str, str]
+    tables: Mapping[str, Mapping[str, Any]],
+    environ: Mapping[str, str],
+    catalogue: Catalogue | None = None,
 ) -> list[Destination]:
     """Build every destination of `settings.forwarder.destinations`.
 
-    Raises SettingsError naming `forwarder.destinations.NAME.field`, all of a table's faults in one.
+    `catalogue` is the operator's, the built-in one by default. Raises SettingsError naming
+    `forwarder.destinations.NAME.field`, all of a table's faults in one.
     """
-    return [_load(name, table, environ) for name, table in tables.items()]
+    catalogue = catalogue or Catalogue.builtin()
+    return [_load(name, table, environ, catalogue) for name, table in tables.items()]
 
 
 def built_in_kinds() -> dict[str, DestinationKind]:
@@ -46,21 +53,28 @@ def built_in_kinds() -> dict[str, DestinationKind]:
     return {name: EntryPoint(name, value, GROUP).load() for name, value in _BUILT_IN.items()}
 
 
-def _load(name: str, table: Mapping[str, Any], environ: Mapping[str, str]) -> Destination:
+def _load(
+    name: str, table: Mapping[str, Any], environ: Mapping[str, str], catalogue: Catalogue
+) -> Destination:
     path = f"forwarder.destinations.{name}"
     if not _is_name(name):
         raise SettingsError(f"{path}: a name is 1 to 63 of a-z, 0-9, _ and -")
     kind = _kind(table.get("type"), f"{path}.type")
     values = resolve_secrets(kind.settings, table, path, environ)
     try:
-        return Destination(name, kind, kind.settings.model_validate(values))
+        settings = kind.settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError(_explain(path, error)) from None
+    if settings.filter is not None:
+        raw = settings.topic == "raw"
+        compile_filter(settings.filter, catalogue, raw=raw, path=f"{path}.filter")
+    return Destination(name, kind, settings, catalogue)
 
 
 def _kind(type_name: object, path: str) -> DestinationKind:
-    known = {entry.name: entry for entry in entry_points(group=GROUP)}
-    known |= {name: EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()}
+    known = {name: EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()}
+    if type_name not in known:  # looking through every installed package takes its time
+        known = {entry.name: entry for entry in entry_points(group=GROUP)} | known
     if not isinstance(type_name, str) or type_name not in known:
         raise SettingsError(f"{path}: must be one of: {', '.join(sorted(known))}")
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, SecretStr
 
@@ -26,6 +26,9 @@ def resolve_secrets(
     Raises SettingsError naming `path.NAME_env` or so; never with the value.
     """
     resolved = dict(table)
+    for name, section in _sections(model):
+        if isinstance(inner := resolved.get(name), Mapping):
+            resolved[name] = resolve_secrets(section, inner, f"{path}.{name}", environ)
     for name in _secret_fields(model):
         if name in resolved:
             raise SettingsError(
@@ -46,8 +49,7 @@ def resolve_secrets(
 
 def secret_values(settings: BaseModel) -> tuple[str, ...]:
     """Return the secrets in `settings`, to cut them out of what is shown."""
-    values = (getattr(settings, name) for name in type(settings).model_fields)
-    return tuple(v.get_secret_value() for v in values if isinstance(v, SecretStr))
+    return tuple(_secrets_in(settings))
 
 
 def cut_secrets(text: str, secrets: tuple[str, ...]) -> str:
@@ -56,6 +58,23 @@ def cut_secrets(text: str, secrets: tuple[str, ...]) -> str:
         if secret:
             text = text.replace(secret, "[secret]")
     return text
+
+
+def _secrets_in(settings: BaseModel) -> Iterator[str]:
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            yield value.get_secret_value()
+        elif isinstance(value, BaseModel):
+            yield from _secrets_in(value)
+
+
+def _sections(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    """Yield the fields that are tables of their own."""
+    for name, field in model.model_fields.items():
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield name, kind
 
 
 def _secret_fields(model: type[BaseModel]) -> Iterator[str]:

@@ -1,4 +1,6 @@
-"""One request from beginning to end, in a sender thread: encode, deliver, dead-letter the refused.
+"""One request from beginning to end, in a sender thread.
+
+Filter, redact, encode, deliver, dead-letter the refused.
 
 The consumer thread learns the result as a Settlement. Nothing in it is settled that the destination
 or, for dead letters, Kafka has not acknowledged.
@@ -21,7 +23,7 @@ from auditbus.runtime.errors import DeliveryFailed
 from auditbus.runtime.logging import get_logger
 from auditbus.schemas.timestamps import parse_rfc3339
 from auditbus.sinks.siem.destination import Client, Destination, Parcel
-from auditbus.sinks.siem.encodings import Unencodable, read_event
+from auditbus.sinks.siem.encodings import Unencodable
 from auditbus.sinks.siem.outcomes import (
     Accepted,
     Blocked,
@@ -31,9 +33,11 @@ from auditbus.sinks.siem.outcomes import (
     Refusal,
     Rejected,
 )
+from auditbus.sinks.siem.preparation import Preparation
 from auditbus.sinks.siem.records import Batch, Offsets, Record
+from auditbus.sinks.siem.tally import Counts, Tally
 
-__all__ = ["BLAMED_ATTEMPTS", "DEAD_LETTER_UNWRITTEN", "Sender", "Settlement"]
+__all__ = ["BLAMED_ATTEMPTS", "DEAD_LETTER_UNWRITTEN", "Sender", "Settlement", "Unsent"]
 
 BLAMED_ATTEMPTS = 4
 """Requests with the same payload, each refused for it, before the blame is believed."""
@@ -46,11 +50,16 @@ _log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Unsent:
+    """No request was made: nothing in the batch was for this destination, or could be encoded."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
     """What came of one request. `done` is settled, `again` must be sent again (both in order)."""
 
     batch: Batch
-    outcome: Outcome
+    outcome: Outcome | Unsent
     done: Sequence[Record]
     again: Sequence[Record]
 
@@ -58,12 +67,22 @@ class Settlement:
 class Sender:
     """Sends batches to one destination. Safe to use from several threads."""
 
-    def __init__(self, destination: Destination, client: Client, letters: DeadLetterWriter) -> None:
-        """Send through `client`; `letters` must be this destination's own writer."""
+    def __init__(
+        self,
+        destination: Destination,
+        client: Client,
+        letters: DeadLetterWriter,
+        tally: Tally | None = None,
+    ) -> None:
+        """Send through `client`; `letters` must be this destination's own writer.
+
+        Raises SettingsError where the destination's filter is wrong.
+        """
         self._name = destination.name
-        self._encode = destination.kind.encoder(destination.settings)
+        self._prepare = Preparation(destination)
         self._client = client
         self._letters = letters
+        self._tally = tally or Tally()
         self._letters_lock = threading.Lock()
         self._log = _log.bind(destination=destination.name)
 
@@ -77,16 +96,21 @@ class Sender:
         unfit: dict[Record, Refusal] = {}
         for record in batch.records:
             try:
-                events.append(self._encode(read_event(record)))
+                event = self._prepare(record)
             except Unencodable as error:
                 unfit[record] = Refusal(error.code, error.reason)
+            except Exception as error:  # noqa: BLE001  # an encoder's bug must not cost events
+                unfit[record] = Refusal("encoder_error", type(error).__name__)
             else:
-                fit.append(record)
+                if event is not None:
+                    fit.append(record)
+                    events.append(event)
         if failure := self._bury(batch, unfit):
-            return Settlement(batch, failure, (), batch.records)
+            return self._sort(batch, failure, set(batch.records))
+        self._count_filtered(len(batch.records) - len(fit) - len(unfit))
         if not events:
-            return Settlement(batch, Delivered(), batch.records, ())
-        return self._settle(batch, fit, tuple(unfit), self._deliver(batch, fit, events))
+            return Settlement(batch, Unsent(), batch.records, ())
+        return self._settle(batch, fit, self._deliver(batch, fit, events))
 
     def confirm(self, batch: Batch, accepted: Accepted) -> Settlement:
         """Ask whether an accepted batch is acknowledged by now; never raises."""
@@ -97,13 +121,14 @@ class Sender:
         again: AbstractSet[int] = frozenset(range(len(records)))
         if isinstance(outcome, Delivered):  # the payload is gone: the refused are read again, too
             again = outcome.again | outcome.refused.keys()
-            metrics.SINK_ROWS.labels(self._name, "delivered").inc(len(records) - len(again))
+            self._count_delivered(len(records) - len(again))
         return self._sort(
             replace(batch, records=records), outcome, {records[index] for index in again}
         )
 
     def _deliver(self, batch: Batch, fit: Sequence[Record], events: list[bytes]) -> Outcome:
         parcel = Parcel(_parcel_id(batch, events), events, fit[-1].timestamp_ms)
+        self._tally.add(Counts(sent=len(events)))
         metrics.BATCH_ROWS.labels(self._name).observe(len(events))
         with (
             metrics.INFLIGHT_REQUESTS.labels(self._name).track_inprogress(),
@@ -134,26 +159,25 @@ class Sender:
             return Delivered(refused={0: refusal})
         return Blocked(blame.code, f"{blame.reason}; it refuses the probe too")
 
-    def _settle(
-        self, batch: Batch, fit: Sequence[Record], unfit: tuple[Record, ...], outcome: Outcome
-    ) -> Settlement:
+    def _settle(self, batch: Batch, fit: Sequence[Record], outcome: Outcome) -> Settlement:
         match outcome:
             case Delivered(refused, indexes):
                 letters = {fit[index]: refusal for index, refusal in refused.items()}
                 again = {fit[index] for index in indexes}
                 if failure := self._bury(batch, letters):
                     return self._sort(batch, failure, again | letters.keys())
-                delivered = len(fit) - len(letters) - len(again)
-                metrics.SINK_ROWS.labels(self._name, "delivered").inc(delivered)
+                self._count_delivered(len(fit) - len(letters) - len(again))
                 return self._sort(batch, outcome, again)
             case Accepted():
+                out = set(fit)
+                done = tuple(record for record in batch.records if record not in out)
                 waiting = replace(batch, records=Offsets(fit))  # what `confirm` counts in
-                return Settlement(waiting, outcome, unfit, ())
+                return Settlement(waiting, outcome, done, ())
             case _:
                 return self._sort(batch, outcome, set(fit))
 
-    @staticmethod
-    def _sort(batch: Batch, outcome: Outcome, again: AbstractSet[Record]) -> Settlement:
+    def _sort(self, batch: Batch, outcome: Outcome, again: AbstractSet[Record]) -> Settlement:
+        self._tally.add(Counts(retried=len(again)))
         done = tuple(record for record in batch.records if record not in again)
         return Settlement(
             batch, outcome, done, tuple(record for record in batch.records if record in again)
@@ -174,6 +198,7 @@ class Sender:
         except DeliveryFailed as error:
             return Failed(DEAD_LETTER_UNWRITTEN, str(error))
         metrics.SINK_ROWS.labels(self._name, "dead_letter").inc(len(letters))
+        self._tally.add(Counts(refused=len(letters)))
         for record, refusal in letters.items():
             self._log.warning(
                 "event_dead_lettered",
@@ -196,6 +221,15 @@ class Sender:
             origin=Origin(batch.topic, batch.partition, record.offset, record.timestamp_ms),
             extra=(("destination", self._name), ("response", refusal.response)),
         )
+
+    def _count_delivered(self, count: int) -> None:
+        metrics.SINK_ROWS.labels(self._name, "delivered").inc(count)
+        self._tally.add(Counts(acknowledged=count))
+
+    def _count_filtered(self, count: int) -> None:
+        if count:
+            metrics.SINK_ROWS.labels(self._name, "filtered").inc(count)
+            self._tally.add(Counts(filtered=count))
 
     def _observe_latency(self, event: bytes) -> None:
         """Observe the age of a batch's oldest event; other encodings than JSON may not tell it."""

@@ -27,13 +27,17 @@ from auditbus.schemas.validation import validate
 from auditbus.sinks.siem import registry
 from auditbus.sinks.siem.registry import load_destinations
 from tests.documents import PAGES, ROOT, Block, blocks, shell_commands, table_names
+from tests.receivers.certificates import Certificates
 from tests.webhook_receiver import SECRET
 
 _SECRETS = ("SIEM_WEBHOOK_SECRET", "SPLUNK_TOKEN", "ELASTIC_API_KEY", "OTLP_AUTHORIZATION")
-_FILES_OF_EXAMPLES = ("events.ndjson",)
+_FILES_OF_EXAMPLES = (
+    *("events.ndjson", "records.json.gz", "audit-log.json", "audit.log", "system-log.json"),
+)
+_KEYS = ("SIEM_REDACTION_KEY",)
 _TOOLING = {"AUDITBUS_CONFIG", "AUDITBUS_CACHE_DIR", "AUDITBUS_TEST_BACKEND"}
 # The words that commands of other programs begin with, as far as the pages show them.
-_OTHERS = {"echo", "export", "gzip", "jq"}
+_OTHERS = {"echo", "export", "gzip", "jq", "kcat"}
 
 
 def _generator() -> Any:
@@ -161,13 +165,15 @@ def _check_compose(arguments: list[str]) -> None:
 @pytest.mark.parametrize("block", blocks("toml"), ids=lambda block: block.name)
 def test_every_settings_file_is_valid(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "file.toml"
-    file.write_text(block.text)
+    file.write_text(block.text.replace("/etc/auditbus", str(tmp_path)))
+    if "/etc/auditbus" in block.text:
+        Certificates(tmp_path)  # those that the page's own settings name
     if block.text.startswith("# catalogue.toml"):
         assert len(Catalogue.load(file)) == len(Catalogue.builtin()) + 1
         return
     assert tomllib.loads(block.text)
     settings = load_settings({}, file)
-    load_destinations(settings.forwarder.destinations, dict.fromkeys(_SECRETS, SECRET))
+    load_destinations(settings.forwarder.destinations, dict.fromkeys(_SECRETS + _KEYS, SECRET))
 
 
 @pytest.mark.parametrize("block", blocks("json"), ids=lambda block: block.name)

@@ -361,11 +361,22 @@ def test_what_services_import() -> None:
         "ProducerMetrics",
         "PublishError",
         "QueueFull",
+        "Recording",
+        "Redactor",
         "RejectCode",
+        "SecretPattern",
         "SettingsError",
         "Spool",
         "SpoolFull",
         "WouldBlock",
+        "bind",
+        "bound",
+        "carry",
+        "changes_between",
+        "current",
+        "recorded",
+        "snapshot",
+        "unbind",
     }
     assert all(hasattr(producers, name) for name in producers.__all__)
 
