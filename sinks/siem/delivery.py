@@ -60,8 +60,8 @@ _STOP_CONFIRM_S = 0.5
 _UNACKNOWLEDGED_EVENTS = 500_000
 # A partition that leaves waits this long for answers under way: fewer repeats from its next owner.
 _REVOKE_DRAIN_S = 2.0
-# librdkafka's own queue, 64 MB by default, and an answer to it, 50 MB: with twenty destinations that
-# would be the process.
+# librdkafka's own queue, 64 MB by default, and what one answer brings, 50 MB: with twenty
+# destinations that would be the process.
 _QUEUE_KB = 2 * 1024
 
 
