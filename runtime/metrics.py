@@ -74,8 +74,9 @@ GEOIP_RELOAD_FAILURES = Counter(
 )
 END_TO_END_LATENCY = Histogram(
     "audit_end_to_end_latency_seconds",
-    "From the event's occurred_at to its acknowledgement; for clickhouse, which never looks into "
-    "an event, from the enriched record's timestamp, the oldest of each batch.",
+    "From the event's occurred_at to its acknowledgement, the oldest of each batch; for "
+    "clickhouse, which never looks into an event, and what Splunk acknowledges later, from the "
+    "record's timestamp.",
     ["sink"],
     buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600),
 )

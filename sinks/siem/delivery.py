@@ -60,8 +60,9 @@ _STOP_CONFIRM_S = 0.5
 _UNACKNOWLEDGED_EVENTS = 500_000
 # A partition that leaves waits this long for answers under way: fewer repeats from its next owner.
 _REVOKE_DRAIN_S = 2.0
-# librdkafka's own queue, 64 MB by default; with twenty destinations that would be the process.
-_QUEUE_KB = 4 * 1024
+# librdkafka's own queue, 64 MB by default, and what one answer brings, 50 MB: with twenty
+# destinations that would be the process.
+_QUEUE_KB = 2 * 1024
 
 
 class Delivery:
@@ -127,6 +128,7 @@ class Delivery:
             {
                 "auto.offset.reset": "error",
                 "queued.max.messages.kbytes": _QUEUE_KB,
+                "fetch.max.bytes": _QUEUE_KB * 1024,
                 "fetch.message.max.bytes": 512 * 1024,
                 # By default a full queue keeps the client from fetching for a whole second.
                 "fetch.queue.backoff.ms": 10,

@@ -122,6 +122,7 @@ class Sender:
         if isinstance(outcome, Delivered):  # the payload is gone: the refused are read again, too
             again = outcome.again | outcome.refused.keys()
             self._count_delivered(len(records) - len(again))
+            self._observe_latency(_recorded_at(records[0]))
         return self._sort(
             replace(batch, records=records), outcome, {records[index] for index in again}
         )
@@ -138,7 +139,7 @@ class Sender:
         if isinstance(outcome, Rejected) and len(events) == 1 and _is_believed(batch, outcome):
             return self._judge(outcome)
         if isinstance(outcome, Delivered):
-            self._observe_latency(events[0])
+            self._observe_latency(_occurred_at(fit[0]))
         return outcome
 
     def _guarded(self, call: Callable[[], Outcome]) -> Outcome:
@@ -231,14 +232,11 @@ class Sender:
             metrics.SINK_ROWS.labels(self._name, "filtered").inc(count)
             self._tally.add(Counts(filtered=count))
 
-    def _observe_latency(self, event: bytes) -> None:
-        """Observe the age of a batch's oldest event; other encodings than JSON may not tell it."""
-        try:
-            occurred_at = parse_rfc3339(_decode_time(event).occurred_at)
-        except (msgspec.MsgspecError, ValueError):
-            return
-        age = datetime.now(UTC) - occurred_at
-        metrics.END_TO_END_LATENCY.labels(self._name).observe(max(age.total_seconds(), 0.0))
+    def _observe_latency(self, begin: datetime | None) -> None:
+        """Observe the age of a batch's oldest event, where it is known."""
+        if begin is not None:
+            age = datetime.now(UTC) - begin
+            metrics.END_TO_END_LATENCY.labels(self._name).observe(max(age.total_seconds(), 0.0))
 
 
 class _Timed(msgspec.Struct):
@@ -246,6 +244,21 @@ class _Timed(msgspec.Struct):
 
 
 _decode_time = msgspec.json.Decoder(_Timed).decode
+
+
+def _occurred_at(record: Record) -> datetime | None:
+    """Return when an event occurred; None where the raw topic's does not say."""
+    try:
+        return parse_rfc3339(_decode_time(record.value or b"").occurred_at)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+
+
+def _recorded_at(record: Record) -> datetime | None:
+    """Return the broker's time: what waits for acknowledgement has nothing else left."""
+    return (
+        datetime.fromtimestamp(record.timestamp_ms / 1000, UTC) if record.timestamp_ms > 0 else None
+    )
 
 
 def _is_believed(batch: Batch, blame: Rejected) -> bool:

@@ -101,6 +101,7 @@ def test_hostile_text_breaks_no_envelope(
     "made",
     [
         {},
+        {"a": 1},
         {"id": None, "occurred_at": None},
         {"id": 7, "occurred_at": "yesterday", "account": [], "actor": "x", "context": 1},
         {"id": "", "occurred_at": "2026-02-30T00:00:00Z", "action": ["a"]},

@@ -54,6 +54,7 @@ __all__ = ["KIND", "ElasticsearchClient", "ElasticsearchSettings"]
 _MAX_BODY_BYTES = 5_000_000  # Elastic advises 5 to 15 MB; a proxy in front often takes less
 _MAX_ANSWER_BYTES = 16 * 1024 * 1024
 _EXCERPT_CHARACTERS = 1_000
+_SHORT = 64  # bytes under which a document may be an empty object, white space and all
 _WANTED = "filter_path=errors,items.*.status,items.*.error"
 _WRONG_FOR_ALL = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
 
@@ -244,9 +245,8 @@ def _timed(encode: Encoder) -> Encoder:
         if b'"@timestamp"' in body and "@timestamp" in orjson.loads(body):
             return body
         head = b'{"@timestamp":"' + time_text(event).encode() + b'"'
-        if event.fields:
-            return head + b"," + body[1:]
-        return head + b"}"
+        is_empty = len(body) < _SHORT and not orjson.loads(body)
+        return head + b"}" if is_empty else head + b"," + body[1:]
 
     return encode_timed
 
