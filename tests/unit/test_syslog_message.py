@@ -126,12 +126,20 @@ def test_json_spread_over_lines_is_put_on_one_and_means_the_same() -> None:
     assert orjson.loads(read_message(text).msg) == orjson.loads(value)
 
 
-def test_one_byte_over_the_cap_is_refused_and_the_cap_itself_is_not() -> None:
+def test_one_byte_over_the_cap_is_cut_and_the_cap_itself_is_not() -> None:
     value = orjson.dumps(event(description="é" * 1000))
     size = len(made(value))
     assert len(made(value, max_message_bytes=size)) == size
+    text = made(value, max_message_bytes=size - 1)
+    assert len(text) < size
+    cut = orjson.loads(read_message(text).msg)
+    assert cut["description"].endswith("…[truncated]")
+    assert cut | {"description": ""} == orjson.loads(value) | {"description": ""}
+
+
+def test_what_no_cut_makes_fit_is_refused() -> None:
     with pytest.raises(Unencodable) as caught:
-        made(value, max_message_bytes=size - 1)
+        made(orjson.dumps(event(account={"id": "é" * 5000})))
     assert caught.value.code == "too_large"
     assert "é" not in caught.value.reason
 

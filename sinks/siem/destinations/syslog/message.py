@@ -32,10 +32,9 @@ from functools import lru_cache
 from typing import Any
 
 from auditbus.schemas.catalogue import Catalogue, Severity
-from auditbus.schemas.errors import RejectCode
 from auditbus.schemas.timestamps import format_epoch_ms, parse_rfc3339
 from auditbus.sinks.siem.destinations.syslog.settings import SyslogSettings
-from auditbus.sinks.siem.encodings import ENCODINGS, Encoder, Event, Unencodable
+from auditbus.sinks.siem.encodings import ENCODINGS, Encoder, Event, fit
 
 __all__ = ["message_encoder"]
 
@@ -67,8 +66,8 @@ _TEXT_SPACED = bytes.maketrans(b"\n\r\0", b"   ")
 def message_encoder(settings: SyslogSettings) -> Encoder:
     """Return the function that makes an event a message, without its frame.
 
-    It raises Unencodable (`too_large`) where the message would be over the cap: half a JSON object
-    is no event, so it is kept whole as a dead letter rather than cut.
+    An event whose message would be over the cap is cut by `fit`; where no cut suffices, it raises
+    Unencodable (`too_large`).
     """
     encoding = ENCODINGS[settings.encoding]
     breaks, spaced = (
@@ -106,16 +105,9 @@ def message_encoder(settings: SyslogSettings) -> Encoder:
                 break
         if encoding.is_json:
             body = body.strip(b" ")
-        message = f"{before}{_timestamp(event)}{after}{params}{end}".encode() + body
-        if len(message) > cap:
-            # The place to shorten the event instead, where its encoding can say how.
-            raise Unencodable(
-                RejectCode.TOO_LARGE,
-                f"the message has {len(message)} bytes; max_message_bytes is {cap}",
-            )
-        return message
+        return f"{before}{_timestamp(event)}{after}{params}{end}".encode() + body
 
-    return encode
+    return lambda event: fit(event, encode, cap)
 
 
 def _severity(action: str, is_failure: bool) -> int:
