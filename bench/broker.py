@@ -37,9 +37,10 @@ def kafka() -> Iterator[str]:
             child.kill()
 
 
-def create_topic(bootstrap_servers: str, name: str, partitions: int = 12) -> None:
-    """Create a topic as auditbus creates its own: LogAppendTime."""
+def create_topic(bootstrap_servers: str, name: str, partitions: int = 12, **more: str) -> None:
+    """Create a topic as auditbus creates its own: LogAppendTime; `more` are Kafka's settings."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     config = {"message.timestamp.type": "LogAppendTime"}
+    config |= {key.replace("_", "."): value for key, value in more.items()}
     made = admin.create_topics([NewTopic(name, partitions, config=config)])
     made[name].result(timeout=10)

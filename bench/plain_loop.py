@@ -1,8 +1,11 @@
 """The stream stage as a plain confluent-kafka loop: what bench/stream.py compares the worker with.
 
 The same enrichment, producer settings and promise (publish, be sure, commit), without a framework.
-Ends when it is told to (SIGTERM).
+Ends when it is told to (SIGTERM). With the word `tuned` it also tunes garbage collection as the
+worker does, so that what the worker's own ways cost can be told from what the collector costs.
 """
+
+import sys
 
 from confluent_kafka import Message
 
@@ -14,6 +17,7 @@ from auditbus.schemas import Catalogue, InvalidEvent
 from auditbus.streams.enrichment import DeviceLookup, LocationLookup, default_city_path
 from auditbus.streams.enrichment.splice import Enricher
 from auditbus.streams.publisher import Publisher
+from auditbus.streams.worker import collect_garbage_rarely
 
 _CONSUME_RECORDS = 1_000
 _FLUSH_EVENTS = 10_000
@@ -34,6 +38,8 @@ def main() -> None:
     )
     consumer = new_consumer(settings.kafka, "stream")
     consumer.subscribe([topics.events])
+    if "tuned" in sys.argv:
+        collect_garbage_rarely()
     stop = stop_on_signals()
     pending = 0
     while not stop.is_set():

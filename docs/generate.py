@@ -1,4 +1,4 @@
-"""Write what docs/ takes from the code: configuration.md, and the catalogue in events.md.
+"""Write what docs/ takes from the code: configuration.md, encodings.md, and parts of events.md.
 
 `python docs/generate.py` writes; tests/unit/test_docs_generated.py fails when they are stale.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from inspect import cleandoc
@@ -22,9 +23,12 @@ from auditbus.sinks.siem.filters import FilterSettings
 from auditbus.sinks.siem.redaction import RedactionSettings
 from auditbus.sinks.siem.registry import built_in_kinds
 
+_DOCS = Path(__file__).parent
+sys.path.append(str(_DOCS))
+from encodings_page import encodings_page  # noqa: E402  # beside this file, which is no package
+
 __all__ = ["generated"]
 
-_DOCS = Path(__file__).parent
 _MARKED = re.compile(r"(?<=<!-- catalogue -->\n).*(?=\n<!-- end -->)", re.DOTALL)
 
 _INTRODUCTION = """\
@@ -70,6 +74,7 @@ def generated() -> dict[Path, str]:
     catalogue = _catalogue()
     return {
         _DOCS / "configuration.md": "\n\n".join(_configuration()) + "\n",
+        _DOCS / "encodings.md": encodings_page(),
         events: _MARKED.sub(lambda _: catalogue, events.read_text(encoding="utf-8")),
     }
 

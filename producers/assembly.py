@@ -1,4 +1,4 @@
-"""From the fields a service gives to the bytes of an event: fill, encode, validate."""
+"""From the fields a service gives to the bytes of an event: fill, redact, encode, validate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from auditbus.producers.context import add_bound
 from auditbus.producers.encoding import encode
+from auditbus.producers.redaction import Redactor
 from auditbus.schemas.catalogue import Catalogue
 from auditbus.schemas.errors import InvalidEvent, RejectCode
 from auditbus.schemas.event import MAX_EVENT_BYTES, SCHEMA_VERSION, AuditEvent
@@ -15,20 +17,27 @@ from auditbus.schemas.ids import uuid7
 from auditbus.schemas.timestamps import format_epoch_ms
 from auditbus.schemas.validation import validate, validate_fields
 
-__all__ = ["EventAssembler"]
+__all__ = ["EventAssembler", "too_large"]
 
 
 class EventAssembler:
     """Makes events whole. Safe between threads."""
 
-    def __init__(self, operator_account: str, catalogue: Catalogue) -> None:
-        """`operator_account` is the account id of events that name none."""
+    def __init__(
+        self, operator_account: str, catalogue: Catalogue, redactor: Redactor | None = None
+    ) -> None:
+        """`operator_account` is the account id of events that name none.
+
+        `redactor` takes the secrets out (default: the built-in rules).
+        """
         self._operator_account = operator_account
+        self._redactor = redactor or Redactor()
         actions = catalogue.values()
         self._descriptions = {item.name: item.description for item in actions if item.description}
 
     def __call__(self, fields: dict[str, Any]) -> tuple[bytes, bytes, str]:
         """Return value, key and id of the event; fills `fields` in place. Raises InvalidEvent."""
+        add_bound(fields)
         now_ms = time.time_ns() // 1_000_000
         if fields.get("id") is None:
             fields["id"] = uuid7(now_ms)
@@ -46,19 +55,22 @@ class EventAssembler:
             if description is not None:
                 fields["description"] = description
         raw, is_plain = encode(fields)
+        if len(raw) <= MAX_EVENT_BYTES and not self._redactor.is_clean(fields):
+            fields = self._redactor.redacted(fields)
+            raw, is_plain = encode(fields)
         if len(raw) > MAX_EVENT_BYTES:
-            raise _too_large(fields, raw)
+            raise too_large(fields, len(raw))
         valid = _validated(fields, raw, is_plain=is_plain)
         account = valid.account.id if valid.account else self._operator_account
         return raw, account.encode(), valid.id
 
 
-def _too_large(fields: dict[str, Any], raw: bytes) -> InvalidEvent:
+def too_large(fields: dict[str, Any], size_bytes: int) -> InvalidEvent:
     """Name the largest field: it is the one to cut."""
     sizes = {name: len(encode({name: value})[0]) for name, value in fields.items()}
     largest = max(sizes, key=lambda name: sizes[name])
     reason = (
-        f"the event has {len(raw):,} bytes, {sizes[largest]:,} of them here; "
+        f"the event has {size_bytes:,} bytes, {sizes[largest]:,} of them here; "
         f"the limit is {MAX_EVENT_BYTES:,}"
     )
     return InvalidEvent(RejectCode.TOO_LARGE, largest, reason)

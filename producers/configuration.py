@@ -26,16 +26,19 @@ _DEFAULTS: Mapping[str, Option] = {
     "linger.ms": 5,
     "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 64 * 1024,
+    "reconnect.backoff.max.ms": 2_000,  # librdkafka's 10 s would hold back what waits
 }
 
 
 def producer_config(
     bootstrap_servers: str,
     client_id: str,
-    delivery_timeout_s: float,
+    delivery_timeout_s: float | None,
     options: Mapping[str, Option],
 ) -> dict[str, Any]:
     """Return the whole configuration. It may hold secrets: don't keep it, don't log it.
+
+    `delivery_timeout_s` None: librdkafka gives no event up by itself.
 
     Raises SettingsError where `options` holds what the SDK decides or has an argument for.
     """
@@ -43,7 +46,7 @@ def producer_config(
         **_FIXED,
         "bootstrap.servers": bootstrap_servers,
         "client.id": client_id,
-        "message.timeout.ms": int(delivery_timeout_s * 1000),
+        "message.timeout.ms": int((delivery_timeout_s or 0) * 1000),  # 0: infinite
         "logger": _client_log,
     }
     if taken := sorted(own.keys() & options.keys()):

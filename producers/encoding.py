@@ -27,25 +27,31 @@ def encode(fields: dict[str, Any]) -> tuple[bytes, bool]:
     else: another type, a key that is no string, NaN or infinity, a whole number past 64 bits.
     """
     has_structs = False
-
-    def encode_struct(value: object) -> object:
-        nonlocal has_structs
-        if isinstance(value, msgspec.Struct):
-            has_structs = True
-            return msgspec.to_builtins(value)
-        raise TypeError(type(value).__name__)
-
     try:
-        raw = orjson.dumps(fields, encode_struct)
-    except (orjson.JSONEncodeError, RecursionError) as error:
-        raise _fault(fields) or InvalidEvent(
-            RejectCode.WRONG_TYPE, None, f"JSON cannot hold it: {error}"
-        ) from None
+        raw = orjson.dumps(fields)
+    except (orjson.JSONEncodeError, RecursionError):
+        has_structs = True
+        raw = _encode_structs(fields)
     # orjson writes NaN and infinity as null, silently. Most events hold no null at all: one
     # search through the bytes spares them the walk.
     if b"null" in raw and (fault := _fault(fields)) is not None:
         raise fault
     return raw, not has_structs
+
+
+def _encode_structs(fields: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(fields, _to_builtins)
+    except (orjson.JSONEncodeError, RecursionError) as error:
+        raise _fault(fields) or InvalidEvent(
+            RejectCode.WRONG_TYPE, None, f"JSON cannot hold it: {error}"
+        ) from None
+
+
+def _to_builtins(value: object) -> object:
+    if isinstance(value, msgspec.Struct):
+        return msgspec.to_builtins(value)
+    raise TypeError(type(value).__name__)
 
 
 def _fault(fields: dict[str, Any]) -> InvalidEvent | None:

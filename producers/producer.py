@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import threading
+import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 from confluent_kafka import KafkaException, Producer
 
-from auditbus.producers.assembly import EventAssembler
+from auditbus.producers import lifetime
+from auditbus.producers.assembly import EventAssembler, too_large
+from auditbus.producers.certainty import Certainty, CertaintyByAction, refuse_in_event_loop
 from auditbus.producers.configuration import Option, producer_config
 from auditbus.producers.delivery import Delivery, DeliveryLedger
 from auditbus.producers.fields import EventFields
-from auditbus.runtime.errors import DeliveryFailed, ProducerClosed, QueueFull, SettingsError
+from auditbus.producers.metrics import ProducerMetrics
+from auditbus.producers.outbox import Outbox
+from auditbus.producers.redaction import Redactor
+from auditbus.producers.sequence import Stamp
+from auditbus.producers.spool.options import Spool
+from auditbus.runtime.errors import DeliveryFailed, ProducerClosed, PublishError, SettingsError
 from auditbus.schemas.catalogue import Catalogue
+from auditbus.schemas.event import MAX_EVENT_BYTES
 from auditbus.schemas.topics import TopicNames
 
 __all__ = ["AuditProducer"]
 
 _log = logging.getLogger("auditbus.producers")
-_POLL_S = 0.1
-_PURGE_TIMEOUT_S = 5.0
+_EXIT_TIMEOUT_S = 5.0
 
 
 class AuditProducer:
     """Publishes audit events: idempotent, acknowledged by all replicas, keyed by account id.
 
-    One per process, made after any fork, shared by all threads. A daemon thread of its own serves
-    the delivery reports, so that a failure is told without another `emit`. Close it, or use it as
-    a context manager: events still queued when the interpreter ends are lost.
+    One per process, shared by all threads. A daemon thread of its own serves the delivery reports,
+    so that a failure is told without another `emit`. Close it, or use it as a context manager.
 
         with AuditProducer("kafka:9092") as audit:
             audit.emit(
@@ -41,6 +49,12 @@ class AuditProducer:
                 actor={"type": "user", "id": "u-17", "email": "ann@example.com"},
                 targets=[{"type": "storage", "id": "s-1", "name": "Primary"}],
             )
+
+    In a process forked after it was made (gunicorn with `preload_app`) it opens itself anew at the
+    first use: a connection, a lane of the spool and a sequence of its own. When the interpreter
+    ends without `close`, it closes itself within 5 s, and logs how many events that lost; with a
+    spool, none. A process that ends without running Python's exit handlers (`os._exit`, a child of
+    `multiprocessing`, a kill) keeps what is spooled, and nothing else.
     """
 
     def __init__(
@@ -50,7 +64,14 @@ class AuditProducer:
         topic: str = TopicNames().events,
         operator_account: str = "system",
         catalogue: Catalogue | None = None,
+        redactor: Redactor | None = None,
         client_id: str = "auditbus-producer",
+        service: str | None = None,
+        version: str | None = None,
+        instance: str | None = None,
+        delivery: Mapping[str, Certainty] | None = None,
+        default_delivery: Certainty = "best_effort",
+        spool: Spool | None = None,
         delivery_timeout_s: float = 120.0,
         options: Mapping[str, Option] | None = None,
     ) -> None:
@@ -60,70 +81,101 @@ class AuditProducer:
         topic               the topic of raw events.
         operator_account    the account id of events that name no account.
         catalogue           gives the default descriptions (default: the built-in actions).
+        redactor            takes the secrets out (default: the built-in rules).
         client_id           librdkafka's `client.id`: who is writing, in the broker's logs.
-        delivery_timeout_s  an event not acknowledged by then has failed.
+        service, version    what publishes, for the events' `producer`.
+        instance            which one of them (default: made up for each process).
+        delivery            the certainty of actions by name; `default_delivery` that of the rest.
+        spool               keep events on disk while Kafka can't take them (default: don't).
+        delivery_timeout_s  an event not acknowledged by then has failed; with a spool, never.
         options             more librdkafka options: `security.protocol`, `sasl.*`, `ssl.*`,
                             `compression.type` (default lz4), `linger.ms` (5), queue sizes.
 
-        Raises SettingsError for an option that is unknown, wrong, or not the caller's to choose.
+        Raises SettingsError for an option that is unknown, wrong, or not the caller's to choose,
+        and for a spool directory that can't be used.
         """
-        config = producer_config(bootstrap_servers, client_id, delivery_timeout_s, options or {})
-        try:
-            self._producer = Producer(config)
-        except (KafkaException, TypeError, ValueError) as error:
-            # librdkafka names the option; it quotes values of fixed choices only, never a secret.
-            reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
-            raise SettingsError(f"AuditProducer options: {reason}") from None
-        self._topic = topic
-        self._assemble = EventAssembler(operator_account, catalogue or Catalogue.builtin())
-        self._ledger = DeliveryLedger()
-        self._emitted = 0
-        self._pid = os.getpid()
-        self._closed = False
-        self._lock = threading.RLock()  # a signal handler may emit while its own thread emits
-        self._stop = threading.Event()
-        # The thread holds no reference to self: a producer that is dropped ends its thread.
-        self._poller = threading.Thread(
-            target=_serve_reports,
-            args=(self._producer, self._ledger, self._stop),
-            name="auditbus-producer",
-            daemon=True,
+        config = producer_config(
+            bootstrap_servers, client_id, None if spool else delivery_timeout_s, options or {}
         )
-        self._poller.start()
-        weakref.finalize(self, self._stop.set)
+        self._assemble = EventAssembler(
+            operator_account, catalogue or Catalogue.builtin(), redactor
+        )
+        self._certainty = CertaintyByAction(delivery or {}, default_delivery)
+        # Functions, not attributes: the configuration may hold secrets, and no repr shows these.
+        self._open: Callable[[str | None], Outbox] = lambda suffix: _open_outbox(
+            lambda: _connect(config),
+            topic,
+            Stamp(service, version, _instance(instance, suffix)),
+            spool,
+        )
+        self._open_lock = threading.RLock()
+        self._outbox: Outbox | None = None
+        self._closed = False
+        self._retire: weakref.finalize[[], AuditProducer] | None = None
+        self._started(self._open(None))
+        lifetime.register(self, AuditProducer._after_fork_in_child, AuditProducer._at_exit)
 
     def emit(
-        self, event: Mapping[str, Any] | None = None, /, **fields: Unpack[EventFields]
+        self,
+        event: Mapping[str, Any] | None = None,
+        /,
+        *,
+        delivery: Certainty | None = None,
+        timeout_s: float = 10.0,
+        **fields: Unpack[EventFields],
     ) -> Delivery:
-        """Queue one event for Kafka and return its delivery handle. Never blocks.
+        """Take one event and return its delivery handle. Best effort never blocks.
 
         Takes the fields as keywords, or a ready mapping (which may hold unknown fields), or both:
         keywords win. Fills what is absent: `id`, `schema_version`, `occurred_at` (now), `account`
-        (the operator's), `description` (the catalogue's).
+        (the operator's), `description` (the catalogue's), `producer` (this one's stamp and number;
+        an event that brings a `producer` keeps it and gets no number: it was published before).
+
+        `delivery` is the certainty of this call (default: the action's; see `Certainty`). An event
+        that is `acknowledged` or `fail_closed` blocks for at most `timeout_s` seconds.
 
         Raises InvalidEvent, naming the field, for what breaks the schema; QueueFull when the
-        queue has no room (nothing was taken: try later); ProducerClosed after `close`, and in a
-        process forked after the producer was made; DeliveryFailed when the producer is broken
+        queue has no room, SpoolFull when the spool has none either (nothing was taken: try
+        later); ProducerClosed after `close`; WouldBlock where it would block an event loop;
+        DeliveryFailed when what was asked did not come true in time, or the producer is broken
         for good. What goes wrong later is told by the handle.
         """
-        raw, key, event_id = self._assemble({**(event or {}), **fields})
-        self._refuse_fork()
-        delivery = Delivery(event_id, self._ledger)
-        with self._lock:  # close() must not slip in between the check and the queue
-            if self._closed:
-                raise ProducerClosed("the producer is closed")
-            try:
-                self._producer.produce(self._topic, raw, key, on_delivery=delivery.on_report)
-            except BufferError:
-                raise QueueFull(
-                    f"the queue is full: {self._waiting():,} events wait for Kafka"
-                ) from None
-            except KafkaException as error:
-                raise DeliveryFailed(
-                    f"event {event_id}: {error.args[0].str()}", topic=self._topic
-                ) from error
-            self._emitted += 1
-        return delivery
+        filled: dict[str, Any] = {**(event or {}), **fields}
+        certainty = self._certainty.of(filled.get("action"), delivery)
+        if certainty != "best_effort":
+            refuse_in_event_loop()
+        stamped = filled.get("producer") is not None
+        if not stamped:
+            filled.pop("producer", None)  # a null would stand beside the stamp
+        raw, key, event_id = self._assemble(filled)
+        outbox = self._outbox or self._reopened()
+        if not stamped and len(raw) + outbox.stamp.max_bytes > MAX_EVENT_BYTES:
+            raise too_large(filled, len(raw) + outbox.stamp.max_bytes)
+        if certainty == "best_effort":
+            return outbox.take(raw, key, event_id, stamped=stamped, may_spool=True)
+        if certainty == "acknowledged":
+            taken = outbox.take(raw, key, event_id, stamped=stamped, may_spool=True)
+            taken.wait(timeout_s)
+            if taken.spooled:
+                outbox.secure()
+            return taken
+        return self._fail_closed(outbox, (raw, key, event_id), stamped, timeout_s)
+
+    def _fail_closed(
+        self, outbox: Outbox, assembled: tuple[bytes, bytes, str], stamped: bool, timeout_s: float
+    ) -> Delivery:
+        deadline_s = time.monotonic() + timeout_s
+        if not outbox.wait_live(timeout_s):  # spooled events of its account come first
+            raise DeliveryFailed(
+                f"event {assembled[2]}: Kafka took no event within {timeout_s:g} s", may_retry=True
+            )
+        taken = outbox.take(*assembled, stamped=stamped, may_spool=False)
+        try:
+            taken.wait(max(0.0, deadline_s - time.monotonic()))
+        except DeliveryFailed:
+            outbox.recall(taken)
+            raise
+        return taken
 
     def emit_and_wait(
         self,
@@ -133,45 +185,57 @@ class AuditProducer:
         timeout_s: float = 10.0,
         **fields: Unpack[EventFields],
     ) -> Delivery:
-        """Publish one event and block until Kafka has acknowledged it.
+        """Publish one event and block until it is acknowledged: `emit` with `delivery` so."""
+        return self.emit(event, delivery="acknowledged", timeout_s=timeout_s, **fields)
 
-        Raises what `emit` raises, and DeliveryFailed when the event failed or no acknowledgement
-        came within `timeout_s` seconds.
+    async def emit_async(
+        self,
+        event: Mapping[str, Any] | None = None,
+        /,
+        *,
+        delivery: Certainty | None = None,
+        timeout_s: float = 10.0,
+        **fields: Unpack[EventFields],
+    ) -> Delivery:
+        """Do as `emit` does, in a thread where it may block; the event loop goes on.
+
+        Cancelling it does not take the event back.
         """
-        delivery = self.emit(event, **fields)
-        delivery.wait(timeout_s)
-        return delivery
+        action = fields.get("action", (event or {}).get("action"))
+        if self._certainty.of(action, delivery) == "best_effort":
+            return self.emit(event, delivery="best_effort", **fields)
+        return await asyncio.to_thread(
+            lambda: self.emit(event, delivery=delivery, timeout_s=timeout_s, **fields)
+        )
+
+    def metrics(self) -> ProducerMetrics:
+        """Return what this producer has taken and what became of it, in this process; cheap."""
+        return ProducerMetrics() if self._outbox is None else self._outbox.metrics()
 
     def flush(self, timeout_s: float = 30.0) -> None:
         """Block until no event waits any more: each is acknowledged or has failed.
 
+        With a spool it also waits for that to be drained, as long as Kafka takes any.
         Raises DeliveryFailed, with their `count`, when some are still unacknowledged after
         `timeout_s` seconds (they stay queued), or have failed and nobody has heard of it yet.
+        Spooled events are neither.
         """
-        self._refuse_fork()
-        self._producer.flush(timeout_s)
-        self._tell_failures(f"still unacknowledged after {timeout_s:g} s")
+        if (outbox := self._outbox) is not None:
+            outbox.flush(timeout_s)
+            outbox.tell_failures(f"still unacknowledged after {timeout_s:g} s")
 
     def close(self, timeout_s: float = 30.0) -> None:
-        """Flush for at most `timeout_s` seconds, give up what is left, and stop.
+        """Flush for at most `timeout_s` seconds, give up or spool what is left, and stop.
 
         Raises DeliveryFailed as `flush` does; every handle is done by then. A second call does
-        nothing, nor does one in a forked process.
+        nothing. Closing in a forked process closes nothing of the parent's.
         """
-        if self._pid != os.getpid():  # before the lock: a thread of the parent may have held it
+        self._closed = True
+        if (outbox := self._outbox) is None:
             return
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-        self._producer.flush(timeout_s)
-        if self._waiting():
-            self._producer.purge()
-            self._producer.flush(_PURGE_TIMEOUT_S)  # reports the purged ones to their handles
-        self._stop.set()
-        if threading.current_thread() is not self._poller:
-            self._poller.join()
-        self._tell_failures("given up")
+        if self._retire is not None:
+            self._retire.detach()
+        outbox.close(timeout_s)
 
     def __enter__(self) -> Self:
         """Return the producer."""
@@ -191,39 +255,61 @@ class AuditProducer:
                 raise
             error.add_note(f"auditbus: {lost}")
 
-    def _refuse_fork(self) -> None:
-        if self._pid != os.getpid():
-            raise ProducerClosed(
-                f"this producer belongs to process {self._pid}, from which process {os.getpid()} "
-                "was forked: make one after the fork (gunicorn: in post_fork)"
-            )
+    def _after_fork_in_child(self) -> None:
+        """Give up what belongs to the parent process."""
+        self._open_lock = threading.RLock()
+        outbox, self._outbox = self._outbox, None
+        if self._retire is not None:
+            self._retire.detach()
+        if outbox is not None:
+            outbox.forsake()
 
-    def _waiting(self) -> int:
-        # Not len(self._producer): librdkafka counts its own log lines too.
-        return self._emitted - self._ledger.done
+    def _at_exit(self) -> None:
+        """Close, and log what that lost."""
+        if self._outbox is None:
+            return
+        try:
+            self.close(_EXIT_TIMEOUT_S)
+        except PublishError as lost:
+            _log.error("the interpreter ended before close(): %s", lost)
 
-    def _tell_failures(self, fate: str) -> None:
-        waiting = self._waiting()
-        failed = self._ledger.take_unseen()
-        parts = []
-        if failed:
-            parts.append(f"{failed} failed, the last: {self._ledger.last_failure}")
-        if waiting:
-            parts.append(f"{waiting} {fate}")
-        if parts:
-            raise DeliveryFailed(
-                f"{failed + waiting} events were not acknowledged: {'; '.join(parts)}",
-                topic=self._topic,
-                may_retry=bool(waiting),
-                count=failed + waiting,
-            )
+    def _reopened(self) -> Outbox:
+        """Return the outbox of a forked process, made at its first use."""
+        with self._open_lock:
+            if self._closed:
+                raise ProducerClosed("the producer is closed")
+            if self._outbox is None:
+                self._started(self._open(f"fork-{os.getpid()}"))
+            assert self._outbox is not None  # noqa: S101 -- for the type checker
+            return self._outbox
+
+    def _started(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        # The thread holds no reference to self: a producer that is dropped ends its thread.
+        self._retire = weakref.finalize(self, outbox.retire)
+        self._retire.atexit = False
+        outbox.start()
 
 
-def _serve_reports(producer: Producer, ledger: DeliveryLedger, stop: threading.Event) -> None:
-    """Serve delivery reports until told to stop; log failures once a burst, never the events."""
-    logged = 0
-    while not stop.is_set():
-        producer.poll(_POLL_S)
-        if failed := ledger.failed - logged:
-            logged += failed
-            _log.error("%d audit events not delivered, the last: %s", failed, ledger.last_failure)
+def _connect(config: Mapping[str, Any]) -> Producer:
+    try:
+        return Producer(dict(config))
+    except (KafkaException, TypeError, ValueError) as error:
+        # librdkafka names the option; it quotes values of fixed choices only, never a secret.
+        reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+        raise SettingsError(f"AuditProducer options: {reason}") from None
+
+
+def _open_outbox(
+    connect: Callable[[], Producer], topic: str, stamp: Stamp, spool: Spool | None
+) -> Outbox:
+    if spool is None:
+        return Outbox(connect, topic, stamp, DeliveryLedger())
+    from auditbus.producers.spool.outbox import SpoolingOutbox  # needs flock: POSIX alone
+
+    return SpoolingOutbox(connect, topic, stamp, spool)
+
+
+def _instance(given: str | None, suffix: str | None) -> str | None:
+    """Return an instance name that a forked process does not share with its parent."""
+    return given if given is None or suffix is None else f"{given}.{suffix}"

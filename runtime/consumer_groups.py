@@ -31,7 +31,8 @@ class GroupProgress:
     @property
     def lag(self) -> int:
         """Records not yet handled."""
-        return self.end - max(self.begin, self.committed or 0)
+        # Never less than none: Tansu tells wrong ends.
+        return max(0, self.end - max(self.begin, self.committed or 0))
 
 
 def group_progress(

@@ -13,7 +13,9 @@ AuditbusError                      (auditbus.schemas.errors)
 ├── StoreRefused                   ClickHouse refuses and no retry helps; says what to change
 └── PublishError                   an event could not be published
     ├── QueueFull        retriable the producer's queue is full: nothing was sent
-    ├── ProducerClosed             emit() after close(), or in a process forked from its own
+    │   └── SpoolFull              nor has the spool room, or its disk
+    ├── ProducerClosed             emit() after close()
+    ├── WouldBlock                 an emit that waits for Kafka, called in an event loop
     └── DeliveryFailed             the broker refused it, or no acknowledgement came in time
 """
 
@@ -34,9 +36,11 @@ __all__ = [
     "PublishError",
     "QueueFull",
     "SettingsError",
+    "SpoolFull",
     "StoreRefused",
     "TopicMisconfigured",
     "Unreachable",
+    "WouldBlock",
 ]
 
 
@@ -100,8 +104,16 @@ class QueueFull(PublishError):
     retriable: ClassVar[bool] = True
 
 
+class SpoolFull(QueueFull):
+    """The spool has reached its limit, or its disk failed: the event was not taken."""
+
+
 class ProducerClosed(PublishError):
-    """The producer has been closed, or belongs to the process that this one was forked from."""
+    """The producer has been closed."""
+
+
+class WouldBlock(PublishError):
+    """An emit that waits for Kafka would block the event loop that runs in this thread."""
 
 
 class DeliveryFailed(PublishError):

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import time
+from functools import lru_cache
 
-__all__ = ["is_uuid7", "uuid7"]
+__all__ = ["derived_uuid7", "is_uuid7", "uuid7"]
 
 _UUID7 = re.compile(
     r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
 )
-# The variant is the upper half of its hexadecimal digit: 10xx.
-_VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+_is_uuid7 = _UUID7.fullmatch
+# The bits that RFC 9562 fixes: version 7 in the first byte after the time, variant 10 in the third.
+_VERSION = bytes(0x70 | value & 0x0F for value in range(256))
+_VARIANT = bytes(0x80 | value & 0x3F for value in range(256))
+_RANDOM_BYTES, _TAILS_AT_ONCE = 10, 128
+# The random parts of ids to come: one call of the system for many costs a tenth. A list, because
+# its pop() is one step that no other thread gets between.
+_tails: list[str] = []
+if hasattr(os, "register_at_fork"):  # or parent and child would make the same ids
+    os.register_at_fork(after_in_child=_tails.clear)
 
 
 def uuid7(epoch_ms: int | None = None) -> str:
@@ -23,13 +33,44 @@ def uuid7(epoch_ms: int | None = None) -> str:
     """
     if epoch_ms is None:
         epoch_ms = time.time_ns() // 1_000_000
-    digits = ((epoch_ms & 0xFFFF_FFFF_FFFF).to_bytes(6, "big") + os.urandom(10)).hex()
-    return (
-        f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}"
-        f"-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
-    )
+    try:
+        tail = _tails.pop()
+    except IndexError:
+        fresh = _tails_of(os.urandom(_RANDOM_BYTES * _TAILS_AT_ONCE))
+        tail = fresh.pop()
+        _tails.extend(fresh)
+    return _time_part(epoch_ms) + tail
+
+
+def derived_uuid7(epoch_ms: int, source: str, source_id: bytes) -> str:
+    """Return the UUIDv7 of a record that another system made: the same arguments, the same id.
+
+    `epoch_ms` is the record's time in milliseconds since 1970. The other 74 bits are the first of
+    SHA-256 over `source` (a format's name), a zero byte and `source_id` (what is unique there).
+    """
+    digest = hashlib.sha256(b"%b\0%b" % (source.encode(), source_id)).digest()
+    return _time_part(epoch_ms) + _tails_of(digest[:_RANDOM_BYTES])[0]
 
 
 def is_uuid7(text: str) -> bool:
     """Tell whether `text` is a UUIDv7 with hyphens; upper case is accepted as RFC 9562 asks."""
-    return _UUID7.fullmatch(text) is not None
+    return _is_uuid7(text) is not None
+
+
+@lru_cache(maxsize=16)
+def _time_part(epoch_ms: int) -> str:
+    """Return the first 13 characters, which all ids of one millisecond share, and a hyphen."""
+    digits = f"{epoch_ms & 0xFFFF_FFFF_FFFF:012x}"
+    return f"{digits[:8]}-{digits[8:]}-"
+
+
+def _tails_of(bits: bytes) -> list[str]:
+    """Return what follows the time, ten bytes an id, with the bits that RFC 9562 fixes put in."""
+    random = bytearray(bits)
+    random[0::_RANDOM_BYTES] = random[0::_RANDOM_BYTES].translate(_VERSION)
+    random[2::_RANDOM_BYTES] = random[2::_RANDOM_BYTES].translate(_VARIANT)
+    digits, step = random.hex(), 2 * _RANDOM_BYTES
+    return [
+        f"{digits[at : at + 4]}-{digits[at + 4 : at + 8]}-{digits[at + 8 : at + step]}"
+        for at in range(0, len(digits), step)
+    ]

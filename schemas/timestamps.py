@@ -31,6 +31,7 @@ def _second_text(epoch_s: int) -> str:
     return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+@lru_cache(maxsize=16)  # a busy service makes many in one millisecond
 def format_epoch_ms(epoch_ms: int) -> str:
     """Format milliseconds since 1970 as `2026-11-22T10:00:00.123Z`."""
     epoch_s, ms = divmod(epoch_ms, 1000)

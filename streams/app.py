@@ -9,7 +9,7 @@ from typing import Any
 
 import faust
 
-from auditbus.runtime.errors import TopicMisconfigured
+from auditbus.runtime.errors import SettingsError, TopicMisconfigured
 from auditbus.runtime.kafka import new_admin, new_producer
 from auditbus.runtime.settings import KafkaSettings, Settings
 from auditbus.runtime.topic_admin import check_timestamp_type, describe_topics
@@ -36,9 +36,14 @@ _PUBLISH_TIMEOUT_MS = 60_000
 
 
 class StreamApp(faust.App):
-    """A Faust app that says which topics arrive in batches."""
+    """A Faust app that says which topics arrive in batches.
+
+    `has_joined` is set with the first assignment: until then the group may wait for a killed member
+    to time out, which Faust does not count as a rebalance.
+    """
 
     batch_topics: frozenset[str] = frozenset()
+    has_joined: bool = False
     logger = logging.getLogger("faust.app")  # what Faust says of it is not the stream's own word
 
 
@@ -123,7 +128,12 @@ def _producer(kafka: KafkaSettings) -> Any:
 def _faust_app(settings: Settings) -> StreamApp:
     kafka, stream = settings.kafka, settings.stream
     directory = settings.data_dir / "stream"
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"AUDITBUS_DATA_DIR: {directory} can't be made: {error.strerror}"
+        ) from error
     app = StreamApp(
         kafka.group(CONSUMER_GROUP),
         broker=[f"{SCHEME}://{host.strip()}" for host in kafka.bootstrap_servers.split(",")],

@@ -121,6 +121,7 @@ class BatchConsumer(driver.Consumer):
         self._windows.clear()
         self._next_offset.clear()
         await super().on_partitions_assigned(assigned, generation_id)
+        cast("Any", self.app).has_joined = True
 
     def ack(self, message: Message) -> bool:
         """Count a batch as settled, unless Faust skipped it (its records are still there)."""

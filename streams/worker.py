@@ -43,7 +43,7 @@ def _run(app: StreamApp, settings: Settings) -> None:
         workdir=None,
     )
     worker.spinner = None  # it writes terminal codes, wherever the log goes
-    _collect_garbage_rarely()
+    collect_garbage_rarely()
     stream = settings.stream
     with HealthServer(stream.health_host, stream.health_port, ready=lambda: _not_ready(app)):
         _log.info("stream_starting", group=app.conf.id, topics=sorted(app.batch_topics))
@@ -56,7 +56,7 @@ def _run(app: StreamApp, settings: Settings) -> None:
                 raise
 
 
-def _collect_garbage_rarely() -> None:
+def collect_garbage_rarely() -> None:
     """Keep the collector of cycles off the hot path: it took an eighth of the worker's time.
 
     Every fetch brings thousands of records, which made it look through all that is alive; but
@@ -82,6 +82,6 @@ def _not_ready(app: StreamApp) -> str | None:
     """Say what keeps the stream from working, in a few words."""
     if app.crash_reason is not None:
         return "stopped by an error; see the log"
-    if not app.started or app.rebalancing:
+    if not app.started or app.rebalancing or not app.has_joined:
         return "joining the consumer group"
     return None

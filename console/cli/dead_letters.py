@@ -36,7 +36,12 @@ _COLUMNS = {
 }
 
 
-@click.group()
+@click.group(
+    epilog="""\b
+Examples:
+  auditbus dead-letters list --since 1d
+  auditbus dead-letters replay --code unsupported_version"""
+)
 def dead_letters() -> None:
     """List what could not be processed and why, or publish it again."""
 

@@ -1,33 +1,34 @@
-"""`auditbus emit`: publish events from NDJSON."""
+"""`auditbus emit`: publish events, and other systems' audit records as events."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO
 
 import click
 
+from auditbus.console.cli.emit_progress import EmitProgress
 from auditbus.console.cli.exit_codes import ExitCode
 from auditbus.console.cli.options import pipeline_settings
 from auditbus.console.cli.safe_text import printable
-from auditbus.console.cli.terminal import note, progress
-from auditbus.producers import AuditProducer, Delivery, DeliveryFailed, InvalidEvent, QueueFull
+from auditbus.console.cli.terminal import note
+from auditbus.console.sources import FORMATS, Chunks, SourceFormat, split_lines, split_records
+from auditbus.console.sources.publishing import Publisher, Tally
+from auditbus.producers import AuditProducer, DeliveryFailed
 from auditbus.runtime.errors import TopicMisconfigured
 from auditbus.runtime.kafka import client_config, new_admin
 from auditbus.runtime.settings import Settings
 from auditbus.runtime.topic_admin import describe_topics
 from auditbus.schemas.catalogue import Catalogue
-from auditbus.schemas.event import MAX_EVENT_BYTES
-from auditbus.schemas.validation import parse_object
 
 __all__ = ["emit"]
 
 _DELIVERY_TIMEOUT_S = 30.0
-_QUEUE_WAIT_S = 0.02
 _PROGRESS_EVERY = 1_000
-_LINE_BYTES = MAX_EVENT_BYTES + 4096
+_STDIN = "-"
+_NDJSON = "ndjson"
 _PLAIN = str | int | float | bool
 
 
@@ -37,27 +38,54 @@ Examples:
   auditbus emit events.ndjson
   echo '{"action": "Login", "account": {"id": "acme"},
          "actor": {"type": "user", "id": "u-17"}}' | tr -d '\\n' | auditbus emit
+  auditbus emit --format cloudtrail AWSLogs/*/CloudTrail/*/*/*/*/*.json.gz
+  auditbus emit --format github --dry-run export-acme.json
+  auditbus emit --format kubernetes --account prod-eu audit.log
+  auditbus emit --format okta --account acme.okta.com < system-log.json
 
-One JSON object a line. id, schema_version, occurred_at, account and description are filled in
-where they are absent, as the producer SDK does. What is refused is named by line and field."""
+ndjson is one event a line. id, schema_version, occurred_at, account and description are filled
+in where they are absent, as the producer SDK does. The other formats take single records, arrays,
+{"Records": [...]} and one record a line; ids derive from the records, so that importing a file
+again stores nothing twice. Any input may be gzip. What is refused is named by line, or by its
+number in an array, and by field; the exit code is then 1."""
 )
-@click.argument("file", type=click.File("rb"), default="-")
+@click.argument(
+    "files",
+    metavar="[FILE]...",
+    nargs=-1,
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=str),
+)
+@click.option(
+    "--format",
+    "name",
+    type=click.Choice((_NDJSON, *FORMATS)),
+    default=_NDJSON,
+    show_default=True,
+    help="Whose records they are.",
+)
+@click.option(
+    "--account",
+    metavar="ID",
+    help="Account of all records. Default: the AWS account, the GitHub organization. "
+    "Kubernetes and Okta records name none: give the cluster, the organization's host.",
+)
+@click.option("--dry-run", is_flag=True, help="Read and judge everything; publish nothing.")
 @pipeline_settings
-def emit(settings: Settings, file: BinaryIO) -> None:
-    """Publish the events of FILE (default: standard input), one JSON object a line."""
-    tally = _Tally()
-    _check_topic(settings)
-    with _producer(settings) as producer, progress() as shown:
-        task = shown.add_task("publishing", total=None)
+def emit(
+    settings: Settings, files: Sequence[str], name: str, account: str | None, dry_run: bool
+) -> None:
+    """Publish the events or audit records of each FILE (default, and -: standard input)."""
+    source = _source(name, account)
+    paths = files or (_STDIN,)
+    with _producer(settings, dry_run=dry_run) as producer:
+        publisher = Publisher(producer, source, account, lambda text: note(printable(text)))
         try:
-            for number, line in _lines(file):
-                _emit_line(producer, tally, number, line)
-                if number % _PROGRESS_EVERY == 0:
-                    shown.update(task, completed=number)
+            _publish_all(paths, source, publisher)
         finally:
             # Also when interrupted: what was queued is published, and counted.
-            tally.wait(_DELIVERY_TIMEOUT_S)
-            click.echo(f"published {tally.published}, rejected {tally.rejected}")
+            publisher.finish(_DELIVERY_TIMEOUT_S)
+            _summarize(publisher.tally, dry_run=dry_run)
+    tally = publisher.tally
     if tally.undelivered:
         raise DeliveryFailed(
             f"{tally.undelivered} events were not acknowledged; "
@@ -67,87 +95,69 @@ def emit(settings: Settings, file: BinaryIO) -> None:
         click.get_current_context().exit(ExitCode.REFUSED)
 
 
-class _Tally:
-    """What became of the lines. Deliveries are counted from the producer's own thread."""
-
-    def __init__(self) -> None:
-        self.rejected = 0
-        self._queued = 0
-        self._failed = 0
-        self._published = 0
-        self._changed = threading.Condition()
-
-    @property
-    def published(self) -> int:
-        return self._published
-
-    @property
-    def undelivered(self) -> int:
-        """Count what Kafka refused, and what it has not acknowledged."""
-        return self._queued - self._published
-
-    def reject(self, number: int, error: InvalidEvent) -> None:
-        self.rejected += 1
-        note(f"line {number}: {printable(str(error))}")
-
-    def follow(self, number: int, delivery: Delivery) -> None:
-        self._queued += 1
-        delivery.add_done_callback(lambda done: self._settle(number, done))
-
-    def wait(self, timeout_s: float) -> None:
-        """Wait until every delivery is settled, at most `timeout_s` seconds."""
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._published + self._failed == self._queued, timeout_s
-            )
-
-    def _settle(self, number: int, delivery: Delivery) -> None:
-        failure = delivery.exception
-        with self._changed:
-            if failure is None:
-                self._published += 1
-            else:
-                self._failed += 1
-            self._changed.notify_all()
-        if failure is not None:
-            note(f"line {number}: not published: {failure}")
+def _source(name: str, account: str | None) -> SourceFormat | None:
+    if name == _NDJSON:
+        if account is not None:
+            raise click.UsageError("--account is for the other formats: an event names its own")
+        return None
+    source = FORMATS[name]
+    if account is None and not source.names_account:
+        raise click.UsageError(f"{name} records name no account: give --account")
+    return source
 
 
-def _emit_line(producer: AuditProducer, tally: _Tally, number: int, line: bytes) -> None:
-    try:
-        fields = parse_object(line)
-        while True:
-            try:
-                delivery = producer.emit(fields)
-            except QueueFull:
-                time.sleep(_QUEUE_WAIT_S)  # ends: what waits is delivered, or times out
-            else:
-                break
-    except InvalidEvent as error:
-        tally.reject(number, error)
+def _publish_all(paths: Sequence[str], source: SourceFormat | None, publisher: Publisher) -> None:
+    with EmitProgress(_total_bytes(paths)) as shown:
+        for path in paths:
+            before = f"{path}: " if len(paths) > 1 else ""
+            with _opened(path) as file:
+                chunks = Chunks(file)
+                found = (
+                    split_lines(chunks)
+                    if source is None
+                    else split_records(chunks, source.envelope)
+                )
+                for count, record in enumerate(found, 1):
+                    publisher.publish(before, record)
+                    if count % _PROGRESS_EVERY == 0:
+                        shown.update(chunks.bytes_read, publisher.tally.accepted)
+                shown.end_file(chunks.bytes_read, publisher.tally.accepted)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[BinaryIO]:
+    if path == _STDIN:
+        yield click.get_binary_stream("stdin")
     else:
-        tally.follow(number, delivery)
+        with Path(path).open("rb") as file:
+            yield file
 
 
-def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that are not blank, with their numbers from 1.
-
-    No more of a line is held than makes it too large to be an event.
-    """
-    number = 0
-    while line := file.readline(_LINE_BYTES):
-        number += 1
-        rest = line
-        while rest and not rest.endswith(b"\n"):
-            rest = file.readline(_LINE_BYTES)
-        if stripped := line.strip(b" \t\r\n"):
-            yield number, stripped
+def _total_bytes(paths: Sequence[str]) -> int | None:
+    """Return how much there is to read, None where that is not known: a pipe has no size."""
+    if any(path == _STDIN or not Path(path).is_file() for path in paths):
+        return None
+    return sum(Path(path).stat().st_size for path in paths)
 
 
-def _producer(settings: Settings) -> AuditProducer:
+def _summarize(tally: Tally, *, dry_run: bool) -> None:
+    if dry_run:
+        click.echo(f"would publish {tally.accepted}, rejected {tally.rejected}")
+    else:
+        click.echo(f"published {tally.published}, rejected {tally.rejected}")
+    for code, count in tally.reasons.most_common():
+        note(f"rejected as {code}: {count}")
+
+
+@contextmanager
+def _producer(settings: Settings, *, dry_run: bool) -> Iterator[AuditProducer | None]:
+    if dry_run:
+        yield None
+        return
+    _check_topic(settings)
     options = client_config(settings.kafka)
     servers = str(options.pop("bootstrap.servers"))
-    return AuditProducer(
+    with AuditProducer(
         servers,
         topic=settings.kafka.topics.events,
         operator_account=settings.operator_account,
@@ -155,7 +165,8 @@ def _producer(settings: Settings) -> AuditProducer:
         client_id="auditbus-emit",
         delivery_timeout_s=_DELIVERY_TIMEOUT_S,
         options={name: value for name, value in options.items() if isinstance(value, _PLAIN)},
-    )
+    ) as producer:
+        yield producer
 
 
 def _check_topic(settings: Settings) -> None:

@@ -41,7 +41,7 @@ def find_settings(data: Path | None, config: Path | None) -> Settings:
         update["clickhouse"] = settings.clickhouse.model_copy(
             update={
                 "url": endpoints.clickhouse,
-                "username": "default",
+                "username": endpoints.username,
                 "password": SecretStr(endpoints.token),
             }
         )

@@ -25,13 +25,19 @@ __all__ = ["retention"]
 _COLUMNS = {"account": "Account", "days": "Days", "changed_at": "Set"}
 
 
-@click.group()
+@click.group(
+    epilog="""\b
+Examples:
+  auditbus retention list
+  auditbus retention set acme 365"""
+)
 def retention() -> None:
     """List or set how many days an account's events are kept."""
 
 
 @retention.command(
     "list",
+    short_help="List the accounts with days of their own.",
     epilog="""\b
 Examples:
   auditbus retention list
@@ -56,6 +62,7 @@ def list_(settings: Settings, output: str) -> None:
 
 @retention.command(
     "set",
+    short_help="Keep an account's events for so many days.",
     epilog="""\b
 Examples:
   auditbus retention set acme 365

@@ -24,7 +24,12 @@ _COLUMNS = {
 _DAY_MS = 24 * 60 * 60 * 1000
 
 
-@click.group()
+@click.group(
+    epilog="""\b
+Examples:
+  auditbus topics create
+  auditbus topics describe"""
+)
 def topics() -> None:
     """Create or describe the Kafka topics."""
 
@@ -47,10 +52,11 @@ def create(settings: Settings) -> None:
 
 
 @topics.command(
+    short_help="Show the topics and what is not as it should be.",
     epilog="""\b
 Examples:
   auditbus topics describe
-  auditbus topics describe --format json | jq 'select(.differences != [])'"""
+  auditbus topics describe --format json | jq 'select(.differences != [])'""",
 )
 @listing_format
 @pipeline_settings

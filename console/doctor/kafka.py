@@ -64,7 +64,7 @@ def _topics(admin: AdminClient, kafka: KafkaSettings) -> Iterator[Finding]:
                 Level.FAIL, subject, what, change or "change the topic, or AUDITBUS_KAFKA_* to it"
             )
         if state is not None and not wrong:
-            timestamps = state.config.get("message.timestamp.type")
+            timestamps = state.config.get("message.timestamp.type", "timestamps not told")
             yield Finding(Level.OK, subject, f"{state.partitions} partitions, {timestamps}")
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from auditbus.deploy.local.atomic_file import write_atomically
 from auditbus.deploy.local.errors import DirectoryInUse
 from auditbus.deploy.local.ports import kept_port
+from auditbus.runtime.errors import SettingsError
 
 _HANDOVER_S = 10.0  # what the children of a killed supervisor may take to end
 _RETRY_S = 0.05
@@ -61,10 +62,17 @@ def own_data_directory(path: Path) -> Iterator[DataDirectory]:
 
     Raises:
         DirectoryInUse: another `auditbus up` runs on it.
+        SettingsError: it can't be made, or nothing can be written there.
     """
     path = path.resolve()
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise SettingsError(
+            f"the data directory {path} can't be used: {error.strerror};"
+            " choose another with --data or AUDITBUS_DATA_DIR"
+        ) from error
     try:
         _lock(descriptor, path)
         os.ftruncate(descriptor, 0)

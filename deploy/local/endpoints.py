@@ -11,6 +11,7 @@ from auditbus.deploy.local.atomic_file import write_atomically
 from auditbus.deploy.local.errors import NotRunning
 
 _NAME = "endpoints.json"
+_STORE_USER = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +21,14 @@ class Endpoints:
     Attributes:
         kafka: HOST:PORT of the broker.
         clickhouse: URL of ClickHouse's HTTP interface.
-        token: ClickHouse's password, for the user `default`.
+        token: ClickHouse's password.
+        username: ClickHouse's user; `default` is the embedded store's only one.
     """
 
     kafka: str
     clickhouse: str
     token: str
+    username: str = _STORE_USER
 
     def __repr__(self) -> str:
         return f"Endpoints(kafka={self.kafka!r}, clickhouse={self.clickhouse!r}, token=…)"
@@ -47,7 +50,12 @@ class Endpoints:
             raise NotRunning(
                 f"no pipeline runs on {directory}: start it with `auditbus up --data {directory}`"
             ) from None
-        return cls(kafka=found["kafka"], clickhouse=found["clickhouse"], token=found["token"])
+        return cls(
+            kafka=found["kafka"],
+            clickhouse=found["clickhouse"],
+            token=found["token"],
+            username=found.get("username", _STORE_USER),
+        )
 
 
 def remove_endpoints(directory: Path) -> None:

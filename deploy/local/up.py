@@ -32,7 +32,7 @@ from auditbus.runtime.topic_admin import create_topics, specs_for
 from auditbus.sinks.clickhouse.client import new_client
 from auditbus.sinks.clickhouse.migrations import migrate
 
-__all__ = ["UpOptions", "run_pipeline"]
+__all__ = ["UpOptions", "endpoints_of", "run_pipeline"]
 
 _log = get_logger(__name__)
 
@@ -85,7 +85,7 @@ def run_pipeline(
             settings = load_settings(environment)
             _prepare(settings)
             _start_roles(options, environment, data, supervisor)
-            endpoints = _endpoints(settings)
+            endpoints = endpoints_of(settings)
             endpoints.write(data.path)
             ready(endpoints)
             if options.demo_rate:
@@ -158,10 +158,12 @@ def _start_roles(
     )
 
 
-def _endpoints(settings: Settings) -> Endpoints:
+def endpoints_of(settings: Settings) -> Endpoints:
+    """Return what other commands need to reach a pipeline that runs with `settings`."""
     password = settings.clickhouse.password
     return Endpoints(
         kafka=settings.kafka.bootstrap_servers,
         clickhouse=settings.clickhouse.url,
         token=password.get_secret_value() if password else "",
+        username=settings.clickhouse.username,
     )

@@ -8,15 +8,17 @@ CREATE TABLE IF NOT EXISTS audit.ingest (line String) ENGINE = Null;
 --      another type anywhere in the line, however deep, or may be hidden in a \u escape. Most lines
 --      end here.
 --   2. Only then are the types judged exactly, path by path (a metadata.id may well be a number).
+--      Only plain names count: an unknown field may be called "error.code", or "id:".
 -- JSON null is the same as absent. Changing this view: ALTER TABLE audit.ingest_to_events MODIFY
 -- QUERY, never DROP and CREATE, as audit.ingest would swallow what comes in between.
 CREATE MATERIALIZED VIEW IF NOT EXISTS audit.ingest_to_events TO audit.events AS
 WITH
     position(line, '\\u') > 0 AS has_escapes,
     e.error.code != '' OR e.error.message != '' OR ((position(line, '"error"') > 0 OR has_escapes) AND JSONType(line, 'error') = 'Object') AS has_error,
-    arrayMap(kv -> concat(kv.1, ':', substring(kv.2, 1, 1)), JSONExtractKeysAndValuesRaw(line)) AS top_types,
-    arrayFlatten(arrayMap(kv -> arrayMap(m -> concat(kv.1, '.', m.1, ':', substring(m.2, 1, 1)), JSONExtractKeysAndValuesRaw(kv.2)), JSONExtractKeysAndValuesRaw(line))) AS member_types,
-    arrayFlatten(arrayMap(t -> arrayPushBack(arrayMap(m -> concat('targets[].', m.1, ':', substring(m.2, 1, 1)), JSONExtractKeysAndValuesRaw(t)), concat('targets[]:', substring(t, 1, 1))), JSONExtractArrayRaw(line, 'targets'))) AS target_types
+    arrayFilter(kv -> match(kv.1, '^[a-z_]+$'), JSONExtractKeysAndValuesRaw(line)) AS plainly_named,
+    arrayMap(kv -> concat(kv.1, ':', substring(kv.2, 1, 1)), plainly_named) AS top_types,
+    arrayFlatten(arrayMap(kv -> arrayMap(m -> concat(kv.1, '.', m.1, ':', substring(m.2, 1, 1)), arrayFilter(m -> match(m.1, '^[a-z_]+$'), JSONExtractKeysAndValuesRaw(kv.2))), plainly_named)) AS member_types,
+    arrayFlatten(arrayMap(t -> arrayPushBack(arrayMap(m -> concat('targets[].', m.1, ':', substring(m.2, 1, 1)), arrayFilter(m -> match(m.1, '^[a-z_]+$'), JSONExtractKeysAndValuesRaw(t))), concat('targets[]:', substring(t, 1, 1))), JSONExtractArrayRaw(line, 'targets'))) AS target_types
 SELECT
     toUUID(e.id) AS id,
     parseDateTime64BestEffort(e.occurred_at, 3, 'UTC') AS time,

@@ -38,7 +38,7 @@ class TopicConsumer:
     """One consumer of one topic; every method is for one thread.
 
     `assignments` numbers the owned partitions' assignments: a partition that went and came back
-    has another number.
+    has another number. `has_joined` is set with the first assignment, which may be empty.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class TopicConsumer:
         self._uncommitted: dict[int, int] = {}
         self._commit_tried_at = 0.0
         self.assignments: dict[int, int] = {}
+        self.has_joined = False
         self._consumer: Consumer = new_consumer(
             kafka,
             GROUP,
@@ -166,6 +167,7 @@ class TopicConsumer:
             self._count += 1
             self.assignments[found.partition] = self._count
         consumer.incremental_assign(committed)
+        self.has_joined = True
         if self._paused:
             consumer.pause(committed)
 

@@ -100,7 +100,8 @@ class Sink:
 
     def readiness(self) -> str | None:
         """Say what the sink waits for, or None while it stores."""
-        return self.health() or self._delivery.trouble
+        joining = None if self.consumer.has_joined else "joining the consumer group"
+        return self.health() or self._delivery.trouble or joining
 
     def _collect(self) -> None:
         settings, batch = self._settings, self._batch

@@ -74,7 +74,12 @@ class Circuit:
             self.open_for(now, None)
 
     def open_for(self, now: float, delay_s: float | None) -> None:
-        """Let nothing out for `delay_s` seconds (`math.inf`: never), or for the next backoff."""
+        """Let nothing out for `delay_s` seconds (`math.inf`: never), or for the next backoff.
+
+        Of many requests that fail together, one counts for the backoff.
+        """
+        if delay_s is None and self.is_waiting(now):
+            return
         wait_s = self._backoff.next_delay_s()
         self._open_until = max(self._open_until, now + (wait_s if delay_s is None else delay_s))
         self._enter(CircuitState.OPEN)

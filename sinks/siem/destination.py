@@ -40,8 +40,8 @@ class DestinationSettings(BaseModel):
     """Most events of one request."""
     batch_bytes: int = Field(1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     """Most bytes of events in one request; one larger event goes alone."""
-    encoding: Literal["json"] = "json"
-    """Form of the events."""
+    encoding: Literal["json", "ocsf", "ecs", "cef", "leef"] = "json"
+    """Form of the events: json, ocsf, ecs, cef or leef (see encodings.md)."""
     linger_ms: int = Field(200, ge=0, le=60_000)
     """Milliseconds a request waits for more events."""
     timeout_s: float = Field(20.0, gt=0, le=600)

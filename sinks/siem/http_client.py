@@ -75,11 +75,6 @@ class CookieJar:
                 else:
                     self._cookies[name] = morsel.coded_value
 
-    def clear(self) -> None:
-        """Forget all of them: the next request may be sent anywhere."""
-        with self._lock:
-            self._cookies.clear()
-
 
 class Endpoint:
     """POSTs to one host over kept connections. Safe to use from several threads.

@@ -129,10 +129,14 @@ class Lane:
         self._backoff.reset()
 
     def retry(self, batch: Batch, again: Sequence[Record], now: float) -> None:
-        """Read `again` (in order, not empty) from Kafka once more, after a backoff."""
+        """Read `again` (in order, not empty) from Kafka once more, after a backoff.
+
+        Of many requests that fail together, one counts for the backoff.
+        """
         attempts = batch.attempts + 1
         self._plan(again, attempts, suspect=batch.suspect)
-        self._not_before = now + self._backoff.next_delay_s()
+        if now >= self._not_before:
+            self._not_before = now + self._backoff.next_delay_s()
         self._rewind(again)
 
     def retry_now(self) -> None:

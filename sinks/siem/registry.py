@@ -26,6 +26,7 @@ _BUILT_IN = {
     "file": "auditbus.sinks.siem.destinations.file:KIND",
     "otlp": "auditbus.sinks.siem.destinations.otlp:KIND",
     "splunk": "auditbus.sinks.siem.destinations.splunk:KIND",
+    "syslog": "auditbus.sinks.siem.destinations.syslog:KIND",
     "webhook": "auditbus.sinks.siem.destinations.webhook:KIND",
 }
 

@@ -9,7 +9,7 @@ import maxminddb
 import orjson
 
 from auditbus.runtime.logging import get_logger
-from auditbus.streams.enrichment.client_address import parse_client_address
+from auditbus.schemas.client_address import parse_client_address
 from auditbus.streams.enrichment.database import (
     DatabaseKind,
     LoadedDatabase,

@@ -5,6 +5,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from auditbus.deploy.local.kafka import KafkaBroker, fetch_jars, find_java, kafk
 from auditbus.deploy.local.ports import LOOPBACK, kept_port
 from auditbus.deploy.local.probes import http_answers
 from auditbus.deploy.local.progress import ProgressLine
+from tests.backends.selection import absent
 
 _START_TIMEOUT_S = 60
 _STOP_TIMEOUT_S = 10
@@ -55,7 +57,7 @@ class LocalKafka(_LocalPart):
             java = find_java()
             jars = fetch_jars(java, ProgressLine())
         except BrokerUnavailable as missing:
-            pytest.skip(f"no local Kafka: {missing}")
+            absent(f"no local Kafka: {missing}")
         broker = KafkaBroker(directory, java=java, jars=jars)
         broker.prepare()
         self.bootstrap_servers = broker.bootstrap_servers
@@ -66,7 +68,8 @@ class LocalKafka(_LocalPart):
 
 class LocalClickHouse(_LocalPart):
     def __init__(self, directory: Path) -> None:
-        pytest.importorskip("chdb", reason="no local ClickHouse: chdb is not installed")
+        if find_spec("chdb") is None:
+            absent("no local ClickHouse: chdb is not installed")
         directory.mkdir(parents=True, exist_ok=True)
         self.host = LOOPBACK
         self.port = kept_port(directory / "ports.json", "clickhouse")

@@ -1,7 +1,8 @@
 """Which real parts the integration tests run on: containers, or the embedded ones of local mode.
 
 `AUDITBUS_TEST_BACKEND` is `auto` (containers where a Docker engine answers, else local),
-`containers` or `local`.
+`containers` or `local`. With `AUDITBUS_TEST_REQUIRE_PARTS=1`, as CI sets it, a test whose real part
+is not there fails instead of being skipped: a run that proved nothing must not look green.
 """
 
 import gc
@@ -9,6 +10,7 @@ import os
 import warnings
 from enum import StrEnum
 from types import ModuleType
+from typing import NoReturn
 
 import pytest
 
@@ -18,6 +20,13 @@ class Backend(StrEnum):
     LOCAL = "local"
 
 
+def absent(reason: str) -> NoReturn:
+    """End a test for want of a real part: skip it, or fail it where parts are required."""
+    if os.environ.get("AUDITBUS_TEST_REQUIRE_PARTS") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 def select_backend() -> Backend:
     """The backend of this run; skips where containers are demanded and no engine answers."""
     wanted = os.environ.get("AUDITBUS_TEST_BACKEND", "auto")
@@ -25,7 +34,7 @@ def select_backend() -> Backend:
         return Backend.LOCAL if engine_fault() else Backend.CONTAINERS
     backend = Backend(wanted)
     if backend is Backend.CONTAINERS and (fault := engine_fault()):
-        pytest.skip(f"AUDITBUS_TEST_BACKEND=containers, but no Docker engine answers: {fault}")
+        absent(f"AUDITBUS_TEST_BACKEND=containers, but no Docker engine answers: {fault}")
     return backend
 
 

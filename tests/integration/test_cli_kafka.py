@@ -64,6 +64,9 @@ def test_emit_publishes_what_is_valid_and_names_line_and_field_of_the_rest(
     assert result.stdout == "published 3, rejected 10\n"
     assert "\x1b" not in result.stderr
     said = dict(line.split(": ", 1) for line in result.stderr.splitlines())
+    reasons = {name: int(said.pop(name)) for name in list(said) if name.startswith("rejected as ")}
+    assert sum(reasons.values()) == 10
+    assert reasons["rejected as wrong_type"] == 2
     assert list(said) == [f"line {number}" for number in range(4, 14)]
     assert said["line 4"].startswith("action: ")
     assert "not JSON" in said["line 5"]

@@ -12,6 +12,7 @@ from auditbus.deploy.local.data_dir import own_data_directory
 from auditbus.deploy.local.endpoints import Endpoints, remove_endpoints
 from auditbus.deploy.local.errors import DirectoryInUse, NotRunning
 from auditbus.deploy.local.ports import kept_port
+from auditbus.runtime.errors import SettingsError
 
 _OWNER = """
 import sys
@@ -49,6 +50,17 @@ def test_the_directory_is_not_free_before_the_last_child_has_ended(tmp_path: Pat
     finally:
         child.kill()
     with own_data_directory(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("place", ["file", "file/within", "/proc/nowhere"])
+def test_a_directory_that_cannot_be_made_is_named_with_its_setting(
+    tmp_path: Path, place: str
+) -> None:
+    """It ended in a traceback."""
+    (tmp_path / "file").touch()
+    refused = pytest.raises(SettingsError, match=rf"{place} can't be used: .*AUDITBUS_DATA_DIR")
+    with refused, own_data_directory(tmp_path / place):
         pass
 
 

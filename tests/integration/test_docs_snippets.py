@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
+from pathlib import Path
 from typing import Any
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
+from starlette.testclient import TestClient
 
+from auditbus.producers.testing import RecordingProducer
 from auditbus.schemas.ids import uuid7
 from auditbus.sinks.clickhouse.writer import Writer
 from tests.backends.parts import ClickHouse, Kafka
@@ -27,22 +32,70 @@ def _snippets(page: str, kind: str) -> list[Block]:
     return [block for block in blocks(kind) if block.name.startswith(page)]
 
 
-def test_python_publishes(fresh_kafka: Kafka) -> None:
+def _connects(block: Block) -> bool:
+    return re.search(r"(= |with )AuditProducer\(", block.text) is not None
+
+
+def test_python_publishes(fresh_kafka: Kafka, tmp_path: Path) -> None:
     settings = settings_with_topics(environment_of(fresh_kafka.bootstrap_servers, ""))
     for page in ("README", "service-developers"):
         namespace: dict[str, Any] = {}  # a page's later snippets build on its earlier ones
         for block in _snippets(page, "python"):
-            exec(block.text.replace(_KAFKA, fresh_kafka.bootstrap_servers), namespace)
+            if not _connects(block):
+                continue  # the next test's
+            text = block.text.replace(_KAFKA, fresh_kafka.bootstrap_servers)
+            exec(text.replace("/var/spool", str(tmp_path)), namespace)
             namespace["audit"].close(timeout_s=1)
-    messages = read_topic(settings, "audit.events", until=lambda found: len(found) >= 3)
+    messages = read_topic(settings, "audit.events", until=lambda found: len(found) >= 5)
     events = [json.loads(message.value() or b"") for message in messages]
     assert sorted(event["action"] for event in events) == [
+        "Login",
+        "Login",
         "Login",
         "RetentionPolicyDeleted",
         "StorageDeleted",
     ]
     assert all(message.key() == b"acme" for message in messages)
     assert all(message.timestamp()[0] == TIMESTAMP_LOG_APPEND_TIME for message in messages)
+
+
+def test_python_of_a_service_does_what_it_says(audit_events: RecordingProducer) -> None:
+    """Everything on the page that opens no connection of its own, in order, in one namespace."""
+    rest = [block for block in _snippets("service-developers", "python") if not _connects(block)]
+    namespace: dict[str, Any] = {"audit": audit_events, "__name__": "service"}
+    handlers = [*logging.getLogger().handlers]
+    try:
+        for block in rest:
+            # Without this module's own `annotations`: FastAPI reads the types.
+            exec(compile(block.text, block.name, "exec", dont_inherit=True), namespace)
+    finally:
+        logging.getLogger().handlers[:] = handlers
+    assert [event["action"] for event in audit_events.events] == [
+        "BackupTriggered",
+        "BackupTriggered",
+        "StorageUpdated",
+        "BackupCompleted",
+        "BillingLogged",
+        "StorageDeleted",
+    ]
+    service = {"type": "service", "id": "scheduler"}
+    audit_events.assert_recorded(action="BackupTriggered", actor=service, count=2)
+    changes = [{"field": "name", "before": "Old", "after": "New"}]
+    audit_events.assert_recorded(action="StorageUpdated", changes=changes)
+    audit_events.assert_recorded(action="BillingLogged", description="Invoice 7 written off")
+    audit_events.clear()
+    namespace["test_archiving_is_recorded"](audit_events)
+    audit_events.clear()
+    with TestClient(namespace["app"], client=("10.0.0.1", 1)) as client:
+        client.delete("/storages/s-9", headers={"x-forwarded-for": "203.0.113.9"})
+    audit_events.assert_recorded(
+        action="StorageDeleted",
+        account={"id": "acme"},
+        actor={"id": "u-17"},
+        context={"ip": "203.0.113.9"},
+        targets=[{"id": "s-9"}],
+        count=1,
+    )
 
 
 def test_sql_finds_what_it_says(fresh_clickhouse: ClickHouse) -> None:

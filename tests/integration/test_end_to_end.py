@@ -20,7 +20,13 @@ from auditbus.runtime.kafka import new_producer
 from auditbus.runtime.settings import Settings
 from tests.backends.parts import ClickHouse, Kafka
 from tests.oracle import ALL_WELL, dead_letters, ids_of, ids_seen, judge
-from tests.pipeline import environment_of, event, settings_with_topics, wait_until
+from tests.pipeline import (
+    environment_of,
+    event,
+    read_topic,
+    settings_with_topics,
+    wait_until,
+)
 from tests.roles import start_role
 from tests.store import migrated_client
 from tests.webhook_receiver import SECRET, Receiver, receiving
@@ -94,6 +100,9 @@ def test_every_event_is_stored_and_delivered_once_or_a_dead_letter(
         assert judge(published, ids_seen(client, unique_prefix), buried) == ALL_WELL
         assert judge(published, receiver.delivered.elements(), buried) == ALL_WELL
         assert sorted(buried) == sorted(bad)
+        signals = settings.kafka.topics.signals
+        told = read_topic(settings, signals, until=lambda found: len(found) >= len(good))
+        assert judge(good, [json.loads(signal.value() or b"")["id"] for signal in told]) == ALL_WELL
         rows = client.query(
             "SELECT event FROM audit.log WHERE account = %(account)s",
             parameters={"account": f"{unique_prefix}account-7"},

@@ -1,19 +1,27 @@
 """The sink on a real broker and the real engine."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import urllib3
 from clickhouse_connect.driver.client import Client
 from prometheus_client import REGISTRY
 
+from auditbus.runtime.kafka import new_consumer
 from auditbus.runtime.settings import Settings
+from auditbus.sinks.clickhouse.consumer import GROUP
 from tests.backends.parts import ClickHouse, Kafka
 from tests.oracle import ALL_WELL, dead_letters, ids_of, ids_seen, judge
+from tests.pipeline import wait_until
+from tests.roles import start_role
 from tests.sinks import (
     committed,
     publish,
     publish_enriched,
     running_sink,
+    sink_environment,
     sink_settings,
     wait_committed,
 )
@@ -131,3 +139,33 @@ def test_what_is_stored_is_counted(settings: Settings, unique_prefix: str, clien
         if sample.name == "audit_consumed_events_total" and sample.labels["topic"] == topic
     )
     assert consumed == 10
+
+
+def test_a_sink_is_ready_only_once_it_has_joined_its_group(
+    settings: Settings, kafka: Kafka, clickhouse: ClickHouse, unique_prefix: str, tmp_path: Path
+) -> None:
+    other = new_consumer(settings.kafka, GROUP)
+    other.subscribe([settings.kafka.topics.enriched])
+    wait_until(
+        lambda: other.poll(0.05) is None and len(other.assignment()) == 4,
+        deadline_s=30,
+        what="the other member has all partitions, and from here on holds up who joins",
+    )
+    child = start_role("sink", sink_environment(kafka, clickhouse, unique_prefix), tmp_path)
+    log = tmp_path / "sink.log"
+    wait_until(lambda: "sink_starting" in log.read_text(), deadline_s=30, what="it has started")
+    (address,) = re.findall(r"http://127\.0\.0\.1:\d+(?=/healthz)", log.read_text())
+
+    def ready() -> tuple[int, bytes]:
+        answer = urllib3.request("GET", f"{address}/readyz", retries=False)
+        return answer.status, answer.data
+
+    assert ready() == (503, b"joining the consumer group\n")
+    wait_until(
+        lambda: other.poll(0.05) is None and ready() == (200, b"ok\n"),
+        deadline_s=30,
+        what="the other has let it join",
+    )
+    other.close()
+    child.terminate()
+    assert child.wait(15)

@@ -135,6 +135,23 @@ def test_nulls_and_unknown_fields_are_welcome(
     assert rows_of(client, account)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"error.code": 500, "actor.id": 42, "location.city": None, "origin.offset": "x"},
+        {"id:x": 7, "account:": 7, "targets[]": {"id": 7}, "targets[].id": 7},
+        {"actor": {"type": "user", "id:": 7}, "targets": [{"id": "s1", "id:": 7}]},
+    ],
+)
+def test_an_unknown_field_whose_name_reads_like_a_path_is_welcome(
+    client: Client, account: str, fields: dict[str, Any]
+) -> None:
+    """Flattened names were taken for members where another field made the types be judged."""
+    value = encode(enriched_event(account, metadata={"id": 5}, **fields))
+    store(client, value)
+    assert [row["event"].encode() for row in rows_of(client, account)] == [value]
+
+
 def test_whitespace_and_newlines_are_one_row(client: Client, account: str) -> None:
     value = json.dumps(enriched_event(account), indent=2).encode() + b" \n"
     store(client, value, encode(enriched_event(account)))

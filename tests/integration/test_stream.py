@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 import pytest
+from confluent_kafka import ConsumerGroupState
 
 from auditbus.deploy.local.child import Child
 from auditbus.runtime.dead_letters import DeadLetter
+from auditbus.runtime.kafka import new_admin, new_producer
 from auditbus.runtime.settings import Settings
 from auditbus.schemas.enriched import decode_enriched
 from tests.backends.parts import Kafka
@@ -93,7 +96,11 @@ BAD = {
 def test_bad_records_are_kept_whole_with_the_reason_and_the_stream_goes_on(stream) -> None:
     settings, child = stream
     good_before, good_after = publish_events(settings, 1), []
-    publish_raw(settings, list(BAD.values()))
+    producer = new_producer(settings.kafka)
+    for code, value in BAD.items():
+        headers = [("traceparent", code.encode()), ("empty", None)]
+        producer.produce(settings.kafka.topics.events, value, f"key of {code}", headers=headers)
+    assert producer.flush(30) == 0
     good_after = publish_events(settings, 1)
 
     letters = [
@@ -104,6 +111,9 @@ def test_bad_records_are_kept_whole_with_the_reason_and_the_stream_goes_on(strea
     ]
 
     assert {letter.code: letter.value for letter in letters} == BAD
+    for letter in letters:
+        assert letter.key == f"key of {letter.code}".encode()
+        assert letter.headers == (("traceparent", letter.code.encode()), ("empty", None))
     assert all(letter.stage == "stream" and letter.reason for letter in letters)
     assert all(letter.origin.topic == settings.kafka.topics.events for letter in letters)
     good = read_topic(settings, settings.kafka.topics.enriched, until=lambda m: len(m) == 2)
@@ -122,12 +132,37 @@ def test_an_event_without_account_belongs_to_the_operator(stream) -> None:
     assert any(b'"n":1.50' in m.value() for m in messages), "other members keep their bytes"
 
 
+def test_an_operators_own_action_and_account_are_known(
+    kafka: Kafka, unique_prefix: str, tmp_path: Path
+) -> None:
+    catalogue = tmp_path / "actions.toml"
+    catalogue.write_text(
+        '[KeyRotated]\ncategory = "security"\noperation = "rotate"\nsignal = true\n'
+    )
+    environment = environment_of(
+        kafka.bootstrap_servers,
+        unique_prefix,
+        AUDITBUS_CATALOGUE=str(catalogue),
+        AUDITBUS_OPERATOR_ACCOUNT="platform",
+    )
+    settings = settings_with_topics(environment)
+    child = start_stream(environment, tmp_path)
+    publish_raw(settings, [orjson.dumps(event(action="KeyRotated", account=None))])
+
+    (message,) = read_topic(settings, settings.kafka.topics.signals, until=len)
+
+    child.terminate()
+    assert child.wait(10)
+    enriched = decode_enriched(message.value())
+    assert (enriched.category, enriched.operation) == ("security", "rotate")
+    assert (message.key(), enriched.account.id) == (b"platform", "platform")
+
+
 def test_clients_cannot_choose_when_their_events_expire(
     kafka: Kafka, unique_prefix: str, tmp_path: Path
 ) -> None:
     from confluent_kafka.admin import NewTopic
 
-    from auditbus.runtime.kafka import new_admin
     from auditbus.runtime.settings import load_settings
 
     environment = environment_of(kafka.bootstrap_servers, unique_prefix)
@@ -143,6 +178,42 @@ def test_clients_cannot_choose_when_their_events_expire(
     assert child.wait(30)
     assert child.exit_code != 0
     assert "LogAppendTime" in (tmp_path / "stream.log").read_text()
+
+
+def test_a_worker_is_ready_only_once_it_has_joined_its_group(
+    kafka: Kafka, unique_prefix: str, tmp_path: Path
+) -> None:
+    """It was while the broker still waited for the killed one before it: nothing flowed."""
+    environment = environment_of(kafka.bootstrap_servers, unique_prefix)
+    settings = settings_with_topics(environment)
+    killed = start_stream(environment, tmp_path, "killed")
+    publish_events(settings, 1)
+    assert read_topic(settings, settings.kafka.topics.enriched, until=len)
+    killed.kill()
+    child = start_stream(environment, tmp_path)
+    log = tmp_path / "stream.log"
+
+    def ready() -> bool:
+        found = re.search(r"http://127\.0\.0\.1:\d+", log.read_text())
+        if found is None:
+            return False
+        try:
+            with urllib.request.urlopen(f"{found[0]}/readyz", timeout=5) as answer:
+                return answer.status == 200
+        except urllib.error.HTTPError as error:
+            said.add(error.read().decode())
+            return False
+
+    said: set[str] = set()
+    wait_until(ready, deadline_s=60, what="it is ready")
+    admin = new_admin(settings.kafka)  # held: no answer comes once it is gone
+    group = settings.kafka.group("stream")
+    described = admin.describe_consumer_groups([group])[group].result(10)
+    child.terminate()
+    assert child.wait(10)
+    assert "joining the consumer group\n" in said
+    assert [len(m.assignment.topic_partitions or ()) for m in described.members] == [4]
+    assert described.state == ConsumerGroupState.STABLE
 
 
 def test_health_and_metrics_are_served(kafka: Kafka, unique_prefix: str, tmp_path: Path) -> None:

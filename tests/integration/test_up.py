@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import clickhouse_connect
@@ -22,6 +23,7 @@ from auditbus.deploy.local.kafka import KafkaBroker
 from auditbus.deploy.local.progress import ProgressLine
 from auditbus.runtime.settings import load_settings
 from tests.backends.parts import ClickHouse, Kafka
+from tests.backends.selection import absent
 from tests.pipeline import publish_events
 
 _READY_S = 90.0
@@ -32,13 +34,14 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module", autouse=True)
 def _kafka_is_at_hand(tmp_path_factory: pytest.TempPathFactory) -> None:
-    pytest.importorskip("chdb", reason="the embedded store needs chdb")
+    if find_spec("chdb") is None:
+        absent("the embedded store needs chdb")
     try:
         broker = choose_broker(tmp_path_factory.mktemp("probe"), ProgressLine())
     except BrokerUnavailable as missing:
-        pytest.skip(f"no broker for `up`: {missing}")
+        absent(f"no broker for `up`: {missing}")
     if not isinstance(broker, KafkaBroker):
-        pytest.skip(f"`up` would run on Tansu, which forgets events: {broker.notice}")
+        absent(f"`up` would run on Tansu, which forgets events: {broker.notice}")
 
 
 class Pipeline:

@@ -35,7 +35,18 @@ def test_containers_that_are_demanded_and_not_there_are_skipped_with_the_reason(
 ) -> None:
     monkeypatch.setattr(selection, "engine_fault", lambda: _FAULT)
     monkeypatch.setenv("AUDITBUS_TEST_BACKEND", "containers")
+    monkeypatch.delenv("AUDITBUS_TEST_REQUIRE_PARTS", raising=False)
     with pytest.raises(pytest.skip.Exception, match=_FAULT):
+        select_backend()
+
+
+def test_a_run_that_must_prove_the_real_parts_fails_without_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(selection, "engine_fault", lambda: _FAULT)
+    monkeypatch.setenv("AUDITBUS_TEST_BACKEND", "containers")
+    monkeypatch.setenv("AUDITBUS_TEST_REQUIRE_PARTS", "1")
+    with pytest.raises(pytest.fail.Exception, match=_FAULT):
         select_backend()
 
 

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import click
 import pytest
+from pydantic import SecretStr
 
 from auditbus.console.cli import main
 from auditbus.console.cli.exit_codes import ExitCode, Failure
 from auditbus.console.cli.local_pipeline import find_settings
 from auditbus.deploy.local.endpoints import Endpoints
+from auditbus.deploy.local.up import endpoints_of
 from auditbus.runtime.errors import (
     DeliveryFailed,
     KafkaUnreachable,
@@ -23,6 +25,7 @@ from auditbus.runtime.errors import (
     TopicMisconfigured,
     Unreachable,
 )
+from auditbus.runtime.settings import ClickHouseSettings, Settings
 from auditbus.schemas.errors import AuditbusError
 from tests.command_line import auditbus
 
@@ -48,8 +51,9 @@ def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
     result = auditbus(*path, "--help")
     assert result.exit_code == 0
-    if not isinstance(_find(path), click.Group):
-        assert f"auditbus {' '.join(path)}" in result.stdout.split("Examples:")[1]
+    assert f"auditbus {' '.join(path)}" in result.stdout.split("Examples:")[1]
+    if isinstance(_find(path), click.Group):
+        assert "..." not in result.stdout.split("Commands:")[1], "a line of help is cut off"
 
 
 def test_commands_that_come_with_later_issues_are_absent() -> None:
@@ -162,6 +166,18 @@ def test_a_running_local_pipeline_is_found(tmp_path: Path) -> None:
         assert settings.clickhouse.url == "http://127.0.0.1:2"
         assert settings.clickhouse.password is not None
         assert settings.clickhouse.password.get_secret_value() == "secret"
+
+
+def test_a_pipeline_on_a_clickhouse_of_ones_own_is_read_as_the_user_it_runs_as(
+    tmp_path: Path,
+) -> None:
+    """`up --clickhouse` with a user of its own: other commands came as `default`."""
+    url = "http://clickhouse:8123"
+    given = ClickHouseSettings(url=url, username="auditbus", password=SecretStr("secret"))
+    endpoints_of(Settings(clickhouse=given)).write(tmp_path)
+    settings = find_settings(tmp_path, None)
+    assert (settings.clickhouse.url, settings.clickhouse.username) == (url, "auditbus")
+    assert settings.clickhouse.password == SecretStr("secret")
 
 
 def test_settings_that_were_given_win_and_never_get_the_local_token(

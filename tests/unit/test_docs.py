@@ -18,6 +18,7 @@ import yaml
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from auditbus.console.cli import main
+from auditbus.producers.prometheus import HELP_BY_NAME
 from auditbus.runtime import metrics
 from auditbus.runtime.settings import load_settings, variables
 from auditbus.schemas import RESERVED_FIELDS, AuditEvent, Catalogue, EnrichedEvent, RejectCode
@@ -26,14 +27,17 @@ from auditbus.schemas.validation import validate
 from auditbus.sinks.siem import registry
 from auditbus.sinks.siem.registry import load_destinations
 from tests.documents import PAGES, ROOT, Block, blocks, shell_commands, table_names
+from tests.receivers.certificates import Certificates
 from tests.webhook_receiver import SECRET
 
 _SECRETS = ("SIEM_WEBHOOK_SECRET", "SPLUNK_TOKEN", "ELASTIC_API_KEY", "OTLP_AUTHORIZATION")
+_FILES_OF_EXAMPLES = (
+    *("events.ndjson", "records.json.gz", "audit-log.json", "audit.log", "system-log.json"),
+)
 _KEYS = ("SIEM_REDACTION_KEY",)
-_FILES_OF_EXAMPLES = ("events.ndjson",)
 _TOOLING = {"AUDITBUS_CONFIG", "AUDITBUS_CACHE_DIR", "AUDITBUS_TEST_BACKEND"}
 # The words that commands of other programs begin with, as far as the pages show them.
-_OTHERS = {"echo", "export", "gzip", "jq"}
+_OTHERS = {"echo", "export", "gzip", "jq", "kcat"}
 
 
 def _generator() -> Any:
@@ -75,7 +79,7 @@ def test_every_variable_that_is_named_exists(page: Path) -> None:
 def test_every_metric_and_topic_that_is_named_exists(page: Path) -> None:
     text = page.read_text()
     declared = {getattr(metrics, name)._name for name in metrics.__all__}
-    declared |= {f"{name}_total" for name in declared}
+    declared |= {f"{name}_total" for name in declared} | HELP_BY_NAME.keys()
     assert set(re.findall(r"`(audit_[a-z_]+)`", text)) <= declared
     tables = {"audit.events", "audit.log", "audit.ingest", "audit.ingest_to_events"}
     known = {*TopicNames(), *tables, "audit.probe"}
@@ -161,7 +165,9 @@ def _check_compose(arguments: list[str]) -> None:
 @pytest.mark.parametrize("block", blocks("toml"), ids=lambda block: block.name)
 def test_every_settings_file_is_valid(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "file.toml"
-    file.write_text(block.text)
+    file.write_text(block.text.replace("/etc/auditbus", str(tmp_path)))
+    if "/etc/auditbus" in block.text:
+        Certificates(tmp_path)  # those that the page's own settings name
     if block.text.startswith("# catalogue.toml"):
         assert len(Catalogue.load(file)) == len(Catalogue.builtin()) + 1
         return

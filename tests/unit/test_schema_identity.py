@@ -18,6 +18,7 @@ from auditbus.schemas import (
     topic_specs,
     uuid7,
 )
+from auditbus.schemas.ids import derived_uuid7
 
 
 @given(st.integers(0, 2**48 - 1))
@@ -157,3 +158,20 @@ def test_each_topic_has_its_configuration() -> None:
 def test_everything_the_schemas_offer_exists() -> None:
     assert len(schemas.__all__) == len(set(schemas.__all__))
     assert all(hasattr(schemas, name) for name in schemas.__all__)
+
+
+def test_an_id_is_derived_from_time_and_source_alone() -> None:
+    made = derived_uuid7(1_763_636_400_123, "cloudtrail", b"one")
+    assert is_uuid7(made)
+    assert made == derived_uuid7(1_763_636_400_123, "cloudtrail", b"one")
+    assert int(made.replace("-", "")[:12], 16) == 1_763_636_400_123
+    others = {
+        derived_uuid7(1_763_636_400_124, "cloudtrail", b"one"),
+        derived_uuid7(1_763_636_400_123, "github", b"one"),
+        derived_uuid7(1_763_636_400_123, "cloudtrail", b"two"),
+        derived_uuid7(1_763_636_400_123, "cloudtrailo", b"ne"),
+    }
+    assert made not in others
+    assert len(others) == 4
+    # Published ids must stay what they are: whoever imports again relies on it.
+    assert made == "019aa0eb-cffb-7d9a-9298-be6874058b6e"

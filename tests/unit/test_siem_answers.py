@@ -130,6 +130,15 @@ def test_an_earlier_success_does_not_cut_a_retry_after_short() -> None:
     assert circuit.try_acquire(30.0)
 
 
+def test_many_failures_at_once_count_once_for_the_backoff() -> None:
+    """A hundred requests that wait for one indexer fail together when it restarts."""
+    circuit, _ = _circuit()
+    for _ in range(100):
+        circuit.fail(0.0)
+    assert not circuit.try_acquire(0.9)
+    assert circuit.try_acquire(1.0)
+
+
 def test_a_final_block_never_tries_again() -> None:
     circuit, _ = _circuit()
     circuit.open_for(0.0, math.inf)

@@ -70,6 +70,45 @@ def test_a_wrong_setting_is_named(changes: dict[str, Any], message: str) -> None
     assert "MfKQ9" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "changes", "message"),
+    [
+        ("splunk", {}, r"soc\.token: Field required"),
+        ("splunk", {"token": "t"}, r"soc\.token: a secret does not belong"),
+        ("splunk", {"token_env": "TOKEN", "ack_poll_s": 0}, r"soc\.ack_poll_s: "),
+        ("splunk", {"token_env": "TOKEN", "batch_bytes": 900_000}, r"soc\.batch_bytes: "),
+        ("splunk", {"token_env": "TOKEN", "encoding": "xml"}, r"soc\.encoding: "),
+        ("elasticsearch", {"data_stream": "a,b"}, r"soc\.data_stream: must be the name of one"),
+        ("elasticsearch", {"data_stream": "Upper"}, r"soc\.data_stream: must be the name of one"),
+        ("elasticsearch", {"data_stream": "a/../b"}, r"soc\.data_stream: must be the name of one"),
+        ("elasticsearch", {"username": "u"}, r"soc: username and password go together"),
+        ("elasticsearch", {"password_env": "TOKEN"}, r"soc: username and password go together"),
+        (
+            "elasticsearch",
+            {"username": "u", "password_env": "TOKEN", "api_key_env": "TOKEN"},
+            r"soc: api_key and username are both set",
+        ),
+        ("otlp", {"token_header": "a: b"}, r"soc\.token_header: "),
+        ("otlp", {"client_key_file": "/nowhere"}, r"soc: client_key_file needs"),
+        ("otlp", {"client_certificate_file": "/nowhere"}, r"soc: client_certificate_file: cannot"),
+        ("file", {"url": None}, r"soc\.path: Field required"),
+        ("file", {"url": None, "path": "/nowhere/x"}, r"soc\.path: must be - or a file in a dir"),
+        ("file", {"url": None, "path": "/"}, r"soc\.path: is a directory"),
+    ],
+)
+def test_a_wrong_setting_of_another_kind_is_named(
+    kind: str, changes: dict[str, Any], message: str
+) -> None:
+    table = {"type": kind, "url": "https://siem.example.com", **changes}
+    with pytest.raises(SettingsError, match=message) as refused:
+        load_destinations(
+            {"soc": {key: value for key, value in table.items() if value is not None}},
+            {"TOKEN": "a-very-secret-token"},
+        )
+    assert str(refused.value).startswith("forwarder.destinations.soc")
+    assert "very-secret" not in str(refused.value)
+
+
 def test_all_faults_of_a_table_are_named_at_once() -> None:
     with pytest.raises(SettingsError) as refused:
         _load(url="ftp://x", linger_ms=-1, nonsense=1)

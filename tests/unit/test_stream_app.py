@@ -7,6 +7,7 @@ import pytest
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 from pydantic import SecretStr
 
+from auditbus.runtime.errors import SettingsError
 from auditbus.runtime.settings import KafkaSettings, Settings, StreamSettings
 from auditbus.streams.app import _credentials, _faust_app
 
@@ -24,6 +25,13 @@ def test_fausts_web_view_listens_where_the_health_page_does(tmp_path: Path) -> N
     conf = _faust_app(Settings(data_dir=tmp_path, stream=stream)).conf
     assert conf.web_enabled is True
     assert (conf.web_bind, conf.web_port) == ("127.0.0.1", 6067)
+
+
+def test_a_data_directory_that_cannot_be_made_is_named_with_its_setting(tmp_path: Path) -> None:
+    """It ended in a traceback."""
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=r"AUDITBUS_DATA_DIR: .*file/stream can't be made"):
+        _faust_app(Settings(data_dir=tmp_path / "file"))
 
 
 def test_the_group_and_the_topic_carry_the_prefix(tmp_path: Path) -> None:

@@ -5,7 +5,11 @@ quotes, as an IPv4 address mapped into IPv6. `ipaddress` judges what is left: ma
 takes "8.8.8" for an address and answers for 8.8.0.8.
 """
 
+from __future__ import annotations
+
 from ipaddress import IPv4Address, IPv6Address, ip_address
+
+__all__ = ["MAX_ADDRESS_CHARS", "parse_client_address"]
 
 # The longest honest form: a bracketed IPv6 address with an embedded IPv4 part, a zone and a port.
 MAX_ADDRESS_CHARS = 100

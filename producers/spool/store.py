@@ -1,0 +1,410 @@
+"""What lies in the spool, in order: appended by `emit`, read by the drain, deleted by Kafka's word.
+
+```text
+ oldest                                                            newest
+ [segment ✓✓✓✓] [segment ✓✓··] [segment ··    ] … [segment        ]
+  ▲ all answered: delete              ▲ reader: handed over up to here  ▲ append
+```
+
+Segments of dead processes are adopted at the start, before this process's own, or later. `append`
+is called by any thread, one at a time (the outbox's lock); the rest by the outbox's own thread.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import threading
+from pathlib import Path
+
+from auditbus.producers.delivery import DeliveryLedger
+from auditbus.producers.spool.handover import Handover
+from auditbus.producers.spool.lane import Lane
+from auditbus.producers.spool.options import Spool
+from auditbus.producers.spool.segment import cut, frame_bytes, frames, header, scan
+from auditbus.runtime.errors import SettingsError, SpoolFull
+
+__all__ = ["Record", "Segment", "SpoolStore"]
+
+_log = logging.getLogger("auditbus.producers")
+_MIN_SEGMENT_BYTES, _MAX_SEGMENT_BYTES = 64 * 1024, 4 * 1024 * 1024
+_READ_BYTES = 256 * 1024
+_datasync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
+
+Record = tuple[str, bytes, bytes, Handover]
+"""Topic, value, key, and what takes the delivery report."""
+
+
+class Segment:
+    """One file, as far as this process knows it."""
+
+    __slots__ = (
+        "first_ms",
+        "frames",
+        "handover",
+        "lane",
+        "last_ms",
+        "path",
+        "size",
+        "start",
+        "topic",
+    )
+
+    def __init__(self, lane: Lane, path: Path, topic: str, start: int) -> None:
+        """`start` is where its frames begin."""
+        self.lane = lane
+        self.path = path
+        self.topic = topic
+        self.start = self.size = start
+        self.frames = 0
+        self.first_ms = self.last_ms = 0
+        self.handover: Handover | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many of its events Kafka has not answered for."""
+        return self.frames - (self.handover.resolved if self.handover else 0)
+
+
+class SpoolStore:
+    """The spool of one process: its own lane, and those it has adopted."""
+
+    def __init__(self, options: Spool, topic: str, name: str, ledger: DeliveryLedger) -> None:
+        """Make the directory and a lane called `name` in it. Raises SettingsError."""
+        self._options = options
+        self._ledger = ledger
+        self._topic = topic
+        self._directory = Path(options.directory)
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lane = Lane.create(self._directory, name)
+        except OSError as error:
+            raise SettingsError(f"Spool directory: {error}") from error
+        self._header = header(topic)
+        self._segment_bytes = min(
+            max(options.max_bytes // 16, _MIN_SEGMENT_BYTES), _MAX_SEGMENT_BYTES
+        )
+        self._segments: list[Segment] = []
+        self._reading, self._offset = 0, 0
+        self._claimed: list[Lane] = []
+        self._made = 0
+        self._passed = 0  # frames of the segment being read that lie before the offset
+        self._writing: int | None = None  # descriptor of the last segment, while it may grow
+        self._rolled: list[int] = []  # descriptors to sync and close
+        self._unsynced = False
+        # The list of segments, their bytes and descriptors. Both are re-entrant for the sake of a
+        # signal handler that emits while its own thread syncs.
+        self._lock = threading.RLock()
+        self._sync_lock = threading.RLock()
+        self.bytes = 0
+
+    @property
+    def events(self) -> int:
+        """How many events wait on disk for Kafka's answer."""
+        return sum(segment.waiting for segment in tuple(self._segments))
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """When the oldest segment was begun, in ms since 1970; None where nothing waits."""
+        return next((s.first_ms for s in tuple(self._segments) if s.waiting), None)
+
+    # --- writing
+
+    def append(self, data: bytes, count: int, now_ms: int) -> Segment:
+        """Write `count` frames at the end, whole or not at all. Raises SpoolFull.
+
+        On return they outlive this process; once `sync` has returned, a power cut too.
+        """
+        with self._lock:
+            if self.bytes + len(data) > self._options.max_bytes:
+                raise SpoolFull(
+                    f"the spool {self._directory} is full: {self.bytes:,} bytes of "
+                    f"{self._options.max_bytes:,} (max_bytes)"
+                )
+            try:
+                descriptor, segment = self._writable(len(data))
+                _write(descriptor, data)
+            except OSError as error:
+                self._take_back()
+                raise SpoolFull(
+                    f"the spool {self._directory} cannot be written: {error}"
+                ) from error
+            if not segment.frames:
+                segment.first_ms = now_ms
+            segment.size += len(data)
+            segment.frames += count
+            segment.last_ms = now_ms
+            self.bytes += len(data)
+            self._unsynced = True
+        if not self._options.sync_s:
+            self.sync()
+        return segment
+
+    def _writable(self, size_bytes: int) -> tuple[int, Segment]:
+        if self._writing is not None:
+            last = self._segments[-1]
+            if last.size + size_bytes <= self._segment_bytes or not last.frames:
+                return self._writing, last
+            self._seal()
+        path = self._lane.path / f"{self._made + 1:012d}.seg"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            _write(descriptor, self._header)
+        except OSError:
+            os.close(descriptor)
+            path.unlink()
+            raise
+        self._made += 1
+        self._writing = descriptor
+        segment = Segment(self._lane, path, self._topic, len(self._header))
+        self._segments.append(segment)
+        self.bytes += segment.size
+        return descriptor, segment
+
+    def _take_back(self) -> None:
+        """Cut off what was written in part; where even that fails, go on in a new segment."""
+        if self._writing is None:
+            return
+        try:
+            os.ftruncate(self._writing, self._segments[-1].size)
+        except OSError:
+            self._seal()
+
+    def seal(self) -> None:
+        """Let the last segment grow no more, so that it can be deleted."""
+        with self._lock:
+            self._seal()
+
+    def _seal(self) -> None:
+        if self._writing is not None:
+            self._rolled.append(self._writing)
+            self._writing = None
+
+    def sync(self) -> None:
+        """Force what was appended before this call to the disk; blocks as long as that takes.
+
+        Raises OSError.
+        """
+        with self._sync_lock:
+            with self._lock:
+                if not self._unsynced and not self._rolled:
+                    return
+                rolled, self._rolled = self._rolled, []
+                writing, self._unsynced = self._writing, False
+            try:
+                for descriptor in rolled:
+                    _datasync(descriptor)
+                if writing is not None:
+                    _datasync(writing)  # only `sync` closes it, and only we sync
+                self._sync_directory()
+            except OSError:
+                self._unsynced = True
+                raise
+            finally:
+                for descriptor in rolled:
+                    os.close(descriptor)
+
+    def _sync_directory(self) -> None:
+        for path in (self._lane.path, self._directory):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    # --- reading
+
+    @property
+    def unread_bytes(self) -> int:
+        """How much lies behind the reader, at least: a later segment counts as endless."""
+        if not self._segments:
+            return 0
+        if self._reading < len(self._segments) - 1:
+            return self._options.max_bytes
+        return self._segments[-1].size - max(self._offset, self._segments[-1].start)
+
+    def read(self, oldest_ms: int) -> list[Record]:
+        """Return the next events, some 256 KiB of them, and move the reader behind them.
+
+        Passes over, and counts as dropped, what was spooled before `oldest_ms`. Empty at the end.
+        Raises OSError.
+        """
+        while self._reading < len(self._segments):
+            segment = self._segments[self._reading]
+            offset = max(self._offset, segment.start)
+            if offset < segment.size:
+                if records := self._read(segment, offset, oldest_ms):
+                    return records
+                continue  # all too old, or damaged
+            if self._reading == len(self._segments) - 1:
+                break  # it may grow yet
+            self._reading, self._offset = self._reading + 1, 0
+        return []
+
+    def _read(self, segment: Segment, offset: int, oldest_ms: int) -> list[Record]:
+        descriptor = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            data = os.pread(descriptor, min(_READ_BYTES, segment.size - offset), offset)
+            longer = frame_bytes(data)
+            if longer is not None and longer > len(data):
+                data = os.pread(descriptor, min(longer, segment.size - offset), offset)
+        finally:
+            os.close(descriptor)
+        handover = self.handover(segment)
+        records: list[Record] = []
+        expired = 0
+        if offset == segment.start:
+            self._passed = 0
+        self._offset = offset
+        for item in frames(data, offset):
+            self._offset = item.end
+            self._passed += 1
+            if item.spooled_at_ms < oldest_ms:
+                expired += 1
+            else:
+                records.append((segment.topic, item.value, item.key, handover))
+        if self._offset == offset:
+            # It was whole when it was written or scanned: the disk has changed it since.
+            _log.error(
+                "the spool's %s is damaged at byte %d: the rest is lost", segment.path, offset
+            )
+            self._offset = segment.size
+            expired = segment.frames - self._passed
+        if expired:
+            handover.dropped(expired)
+        return records
+
+    def handover(self, segment: Segment) -> Handover:
+        """Return what takes the delivery reports of a segment's events."""
+        if segment.handover is None:
+            segment.handover = Handover(self._ledger)
+        return segment.handover
+
+    def skip_to_end(self) -> None:
+        """Move the reader behind everything: it has been handed over from memory."""
+        if self._segments:
+            self._reading, self._offset = len(self._segments) - 1, self._segments[-1].size
+
+    def rewind(self) -> None:
+        """Begin again with the oldest event that is not deleted: its handle was given up."""
+        self._reading, self._offset = 0, 0
+        for segment in tuple(self._segments):
+            segment.handover = None
+
+    # --- deleting
+
+    def reclaim(self, oldest_ms: int) -> None:
+        """Delete, oldest first, the segments that Kafka has answered for, and those too old."""
+        while self._segments and self._finished(self._segments[0]):
+            self._delete(0)
+        for index in range(len(self._segments) - 2, self._reading, -1):
+            segment = self._segments[index]
+            if segment.last_ms < oldest_ms:
+                self._ledger.drop(segment.waiting)
+                self._delete(index)
+
+    def is_too_old(self, oldest_ms: int) -> bool:
+        """Tell whether all of the oldest segment was spooled before `oldest_ms`, and waits."""
+        head = next(iter(self._segments), None)
+        return head is not None and 0 < head.last_ms < oldest_ms and head.waiting > 0
+
+    def _finished(self, segment: Segment) -> bool:
+        is_last = len(self._segments) == 1
+        if is_last and self._writing is not None:
+            return False
+        passed = self._reading > 0 or self._offset >= segment.size
+        return passed and segment.waiting <= 0
+
+    def _delete(self, index: int) -> None:
+        with self._lock:
+            segment = self._segments.pop(index)
+            self.bytes -= segment.size
+            if index < self._reading:
+                self._reading -= 1
+            elif index == self._reading:
+                self._offset = 0
+        segment.path.unlink(missing_ok=True)
+        if segment.lane is not self._lane and not any(
+            other.lane is segment.lane for other in tuple(self._segments)
+        ):
+            segment.lane.remove()
+
+    # --- adopting, closing
+
+    def claim(self) -> bool:
+        """Lock what dead processes left; tell whether there was anything. Quick."""
+        self._claimed += Lane.claim_orphans(self._directory)
+        return bool(self._claimed)
+
+    def adopt_claimed(self) -> None:
+        """Take over what was claimed: as the oldest, or behind what the drain has begun with.
+
+        Reads it all once: torn tails are cut, and logged.
+        """
+        claimed, self._claimed = self._claimed, []
+        found: list[Segment] = []
+        for lane in claimed:
+            segments = [item for path in lane.segments() if (item := _adopted(lane, path))]
+            if segments:
+                found += segments
+            else:
+                lane.remove()
+        with self._lock:
+            if self._reading or self._offset:
+                self._seal()
+                self._segments += found
+            else:
+                self._segments[:0] = found
+            self.bytes += sum(segment.size for segment in found)
+        if found:
+            events = sum(segment.frames for segment in found)
+            _log.warning("adopted %d spooled audit events of a process that ended", events)
+
+    def close(self) -> None:
+        """Sync, and let every lane go; one that holds nothing is removed. Raises OSError."""
+        self.seal()
+        try:
+            self.sync()
+        finally:
+            used = {id(segment.lane): segment.lane for segment in self._segments}
+            for lane in used.values():
+                lane.release()
+            if id(self._lane) not in used:
+                self._lane.remove()
+
+    def forsake(self) -> None:
+        """Close the descriptors only: a forked process gives up its copies of the parent's."""
+        lanes = {
+            id(lane): lane
+            for lane in (self._lane, *self._claimed, *(item.lane for item in self._segments))
+        }
+        for lane in lanes.values():
+            lane.release()
+        for descriptor in (*self._rolled, *([] if self._writing is None else [self._writing])):
+            os.close(descriptor)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while written := os.write(descriptor, data):
+        if written == len(data):
+            return
+        data = data[written:]  # the last bytes of the disk, or of a limit: the next write says so
+    raise OSError(errno.ENOSPC, "nothing could be written")
+
+
+def _adopted(lane: Lane, path: Path) -> Segment | None:
+    found = scan(path)
+    if found is None or not found.frames:
+        if found is None or found.torn_bytes:
+            _log.warning("%s held no whole event: %d bytes", path, path.stat().st_size)
+        path.unlink()
+        return None
+    if found.torn_bytes:
+        _log.warning("%s ended in a torn write: %d bytes cut", path, found.torn_bytes)
+        cut(path, found.size_bytes)
+    segment = Segment(lane, path, found.topic, found.start)
+    segment.size, segment.frames = found.size_bytes, found.frames
+    segment.first_ms, segment.last_ms = found.first_ms, found.last_ms
+    return segment

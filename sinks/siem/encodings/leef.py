@@ -1,0 +1,140 @@
+r"""IBM's Log Event Extended Format, version 2.0: one line of UTF-8.
+
+    LEEF:2.0|auditbus|auditbus|VERSION|ACTION|x09|key=value<tab>key=value<tab>...
+
+Source: IBM QRadar, "LEEF event components" and "Predefined LEEF event attributes". LEEF has no
+escapes: in a value, tabs (the delimiter) and line breaks become spaces, and other control
+characters U+FFFD. A value past the length that IBM gives its key is cut, with a mark. What has no
+predefined key stands in custom keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from auditbus import __version__
+from auditbus.schemas.errors import RejectCode
+from auditbus.sinks.siem.encodings.classification import Kind, kind_of
+from auditbus.sinks.siem.encodings.event import Event, Unencodable
+from auditbus.sinks.siem.encodings.remainder import Mapped
+from auditbus.sinks.siem.encodings.severities import SEVERITY_NUMBERS
+from auditbus.sinks.siem.encodings.text import (
+    CONTROLS,
+    NOBODY,
+    NOWHERE,
+    Line,
+    Pair,
+    cut,
+    joined,
+    party,
+)
+from auditbus.sinks.siem.encodings.view import (
+    View,
+    address,
+    epoch_ms,
+    read_view,
+    received_ms,
+    to_json,
+)
+
+__all__ = ["encode_leef"]
+
+_DELIMITER = "\t"
+# What stands before each text, in the order of `_pairs`.
+_KEYS = tuple(
+    f"{_DELIMITER}{key}="
+    for key in (
+        *("description", "usrName", "role", "actorId", "actorEmail", "credential", "onBehalfOf"),
+        *("accountName", "accountId", "resource", "src", "clientAddress", "forwardedFor"),
+        *("userAgent", "requestId", "sessionId", "traceId", "errorCode", "errorMessage"),
+        *("location", "device", "service", "changes", "metadata", "unmapped"),
+    )
+)
+_NAME_CHARS = 255  # of usrName and accountName
+_EPOCH_MS = range(10**12, 10**13)  # 13 digits, by which QRadar knows milliseconds
+_values = Line({**CONTROLS, **dict.fromkeys(map(ord, "\t\n\r"), " ")})
+_MAPPED = Mapped(
+    whole=(
+        *("id", "schema_version", "action", "occurred_at", "description", "outcome"),
+        *("received_at", "category", "operation", "targets", "changes", "metadata"),
+    ),
+    parts={
+        "account": ("id", "name"),
+        "actor": ("type", "id", "name", "email", "credential", "on_behalf_of"),
+        "error": ("code", "message"),
+        "context": ("ip", "forwarded_for", "user_agent", "request_id", "session_id", "trace_id"),
+    },
+    kept=("producer", "location", "device", "origin"),
+)
+
+
+def encode_leef(event: Event) -> bytes:
+    """Return one LEEF line, without a line break. Raises Unencodable with the field to blame."""
+    view = read_view(event)
+    kind = kind_of(view)
+    occurred = epoch_ms(view)
+    if occurred not in _EPOCH_MS:
+        raise Unencodable(
+            RejectCode.INVALID_VALUE, "occurred_at: before 2001-09-09 or after 2286-11-20"
+        )
+    times = f"devTime={occurred}"
+    if (received := received_ms(view, event)) is not None:
+        times = f"{times}\treceivedTime={received}"
+    return (
+        f"{_frame(kind)}{times}\teventId={view.id}\toutcome={view.effective_outcome}"
+        f"{_values.write(_pairs(view, kind, event.fields), event.value)}"
+    ).encode()
+
+
+@lru_cache(maxsize=4_096)
+def _frame(kind: Kind) -> str:
+    """Return the header and the constant attributes; no word of them has a pipe or a tab."""
+    attributes = [f"cat={kind.category}", f"sev={SEVERITY_NUMBERS[kind.severity]}"]
+    attributes.append(f"operation={kind.operation}")
+    if kind.category == "authentication" and kind.operation in {"login", "logout"}:
+        attributes.append(f"is{kind.operation.capitalize()}Event=true")
+    header = f"LEEF:2.0|auditbus|auditbus|{__version__}|{kind.action}|x09|"
+    return header + "".join(attribute + _DELIMITER for attribute in attributes)
+
+
+def _pairs(view: View, kind: Kind, fields: dict[str, Any]) -> Iterator[Pair]:
+    """Return every key with its text, or with nothing. One display: quicker than many appends."""
+    actor, context = view.actor or NOBODY, view.context or NOWHERE
+    credential, delegate = actor.credential, actor.on_behalf_of
+    account, producer, error = view.account, view.producer, view.error
+    place, device, targets = view.location, view.device, view.targets
+    ip = address(context.ip)
+    rest = _MAPPED.rest(view, fields)
+    return zip(
+        _KEYS,
+        (
+            view.description or kind.description,
+            cut(actor.name or actor.email or actor.id or "", _NAME_CHARS),
+            view.actor and actor.type,
+            actor.id,
+            actor.email,
+            credential and party(credential.type, credential.id, None),
+            delegate and party(delegate.type, delegate.id, delegate.name),
+            account and cut(account.name or account.id, _NAME_CHARS),
+            account and account.id,
+            targets and joined(targets),
+            ip,
+            None if ip == context.ip else context.ip,
+            context.forwarded_for and ", ".join(context.forwarded_for),
+            context.user_agent,
+            context.request_id,
+            context.session_id,
+            context.trace_id,
+            error and error.code,
+            error and error.message,
+            place and place.label,
+            device and device.label,
+            producer and producer.service,
+            view.changes and to_json(fields["changes"]).decode(),
+            view.metadata and to_json(view.metadata).decode(),
+            rest and to_json(rest).decode(),
+        ),
+        strict=True,
+    )

@@ -1,0 +1,151 @@
+"""Text for formats of one line: cut to a length, without what would end the line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
+from types import MappingProxyType
+
+from auditbus.schemas.event import Actor, Context, Target
+
+__all__ = [
+    "CONTROLS",
+    "NOBODY",
+    "NOWHERE",
+    "TRUNCATED",
+    "Line",
+    "Pair",
+    "cut",
+    "first_user",
+    "joined",
+    "party",
+]
+
+Pair = tuple[str, object]
+"""What stands before a text, and the text, or what is false: then neither is written."""
+
+NOBODY, NOWHERE = Actor(type="system"), Context()
+"""Stand in for what an event has not."""
+
+TRUNCATED = "…[truncated]"
+"""Ends every text that was cut."""
+
+CONTROLS: Mapping[int, str] = dict.fromkeys(
+    (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029), "\N{REPLACEMENT CHARACTER}"
+)
+"""For `str.translate`: control characters and the separators of lines and paragraphs. A receiver
+may end a line at any of them, and no format of one line can carry them."""
+
+
+_text_of = itemgetter(1)
+_SEPARATOR = "\0"
+_ASCII_CONTROLS = bytes((*range(1, 0x20), 0x7F))
+
+
+def cut(text: str, limit: int) -> str:
+    """Return `text`, or its beginning and the mark, `limit` characters in all."""
+    return text if len(text) <= limit else text[: limit - len(TRUNCATED)] + TRUNCATED
+
+
+class Line:
+    """Writes pairs as one line, texts escaped by a table for `str.translate` with `CONTROLS` in it.
+
+    Most events have nothing to escape. Their JSON tells so by itself: without a backslash there is
+    no backslash and no ASCII control character in any text of it, and the rest is a byte or two to
+    look for. Looking into each text takes some times as long.
+    """
+
+    def __init__(
+        self,
+        table: Mapping[int, str],
+        *,
+        max_chars: int = sys.maxsize,
+        limits: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """Of what is no control character, `table` must have the backslash first.
+
+        A text has at most `max_chars`, or what `limits` says for what stands before it, if that is
+        more.
+        """
+        self._table = table
+        self._specials = [
+            (chr(code), text) for code, text in table.items() if chr(code).isprintable()
+        ]
+        # As numbers: to `in`, bytes are an error first.
+        self._marks = (
+            0x5C,  # backslash
+            0x7F,
+            0xC2,  # begins U+0080 to U+00BF, of which half are control characters
+            0xE2,  # begins U+2000 to U+2FFF, of which two separate lines and paragraphs
+            *(ord(special) for special, _ in self._specials if special != "\\"),
+        )
+        self._max_chars = max_chars
+        self._limits = limits
+
+    def write(self, pairs: Iterable[Pair], source: bytes) -> str:
+        """Return the pairs that have a text, as they are to be sent.
+
+        `source` is the event as JSON, from which all that is no constant comes.
+        """
+        flat: list[str] = list(chain.from_iterable(filter(_text_of, pairs)))  # type: ignore[arg-type]  # no pair of None is left
+        line = "".join(flat)
+        if len(line) > self._max_chars and max(map(len, flat)) > self._max_chars:
+            keys, texts = flat[::2], flat[1::2]
+            limits = [self._limits.get(key, self._max_chars) for key in keys]
+            flat[1::2] = map(cut, texts, limits)
+            line = "".join(flat)
+        if self._is_plain(source):
+            return line
+        flat[1::2] = self._escaped(flat[1::2])
+        return "".join(flat)
+
+    def _is_plain(self, source: bytes) -> bool:
+        """Tell whether nothing in an event needs an escape; may say no where nothing does."""
+        for mark in self._marks:  # noqa: SIM110  # half as long as any() of a generator
+            if mark in source:
+                return False
+        return True
+
+    def _escaped(self, texts: list[str]) -> list[str]:
+        """Escape each text; all at once where there is no control character."""
+        joined = _SEPARATOR.join(texts)
+        if not _is_clean(joined, len(texts) - 1):
+            return [text.translate(self._table) for text in texts]
+        for special, escaped in self._specials:
+            if special in joined:
+                joined = joined.replace(special, escaped)
+        return joined.split(_SEPARATOR)
+
+
+def _is_clean(joined: str, separators: int) -> bool:
+    """Tell whether there is no control character but the separators; may say no where it could."""
+    utf8 = joined.encode()
+    # The quickest search for any of a set.
+    if len(utf8.translate(None, _ASCII_CONTROLS)) != len(utf8):
+        return False
+    if joined.count(_SEPARATOR) != separators:
+        return False
+    return joined.isascii() or joined.replace(_SEPARATOR, "").isprintable()
+
+
+def party(type_name: str | None, uid: str | None, name: str | None) -> str:
+    """Return `type:id (name)`, of which each part may be missing."""
+    head = f"{type_name}:{uid}" if type_name and uid else type_name or uid or ""
+    if not name:
+        return head
+    return f"{head} ({name})" if head else f"({name})"
+
+
+def joined(targets: Sequence[Target]) -> str:
+    """Return every target as a `party`, joined with semicolons."""
+    return "; ".join([party(one.type, one.id, one.name) for one in targets])
+
+
+def first_user(targets: Sequence[Target]) -> Target | None:
+    """Return the first user among the targets."""
+    for target in targets:
+        if target.type == "user":
+            return target
+    return None
