@@ -56,13 +56,20 @@ _VERDICTS = {
 }
 
 
-@click.group()
+@click.group(
+    epilog="""\b
+Examples:
+  auditbus destinations list
+  auditbus destinations test soc
+  auditbus destinations replay soc --since 7d --account acme"""
+)
 def destinations() -> None:
     """List, try, pause and resume SIEM destinations; send stored events again."""
 
 
 @destinations.command(
     "list",
+    short_help="Show how every destination stands.",
     epilog="""\b
 Examples:
   auditbus destinations list
@@ -80,6 +87,7 @@ def list_(settings: Settings, output: str) -> None:
 
 
 @destinations.command(
+    short_help="Send NAME a marked event and report its answer.",
     epilog="""\b
 Examples:
   auditbus destinations test soc
@@ -87,7 +95,7 @@ Examples:
 
 The event is marked: action AuditbusDestinationTested, metadata.auditbus_test. It passes the
 destination's redaction and encoding, with the address and credentials of the settings here.
-Exit codes: 0 taken, 1 refused, 2 wrong setting, 3 not reached or not acknowledged in time."""
+Exit codes: 0 taken, 1 refused, 2 wrong setting, 3 not reached or not acknowledged in time.""",
 )
 @click.argument("name")
 @click.option(
@@ -149,6 +157,7 @@ _UNTIL = parsed("moment", lambda text: _Moment(text, parse_until(text, datetime.
 
 
 @destinations.command(
+    short_help="Send stored events to NAME.",
     epilog="""\b
 Examples:
   auditbus destinations replay soc --since 2026-11-20 --until 2026-11-21
@@ -156,7 +165,7 @@ Examples:
 
 Events are read from ClickHouse in the order they were received, and take the way of live ones:
 filter, redaction, encoding, dead letters. Ended half-way, the same command goes on where it
-stopped. Events may come twice; their id tells."""
+stopped. Events may come twice; their id tells.""",
 )
 @click.argument("name")
 @click.option(

@@ -53,11 +53,14 @@ class SettingsWatch:
         """Compare with `current`; `load` reads the settings."""
         self.trouble: str | None = None
         self._load = load
-        self._current = list(current)
+        self._current = self._seen = list(current)
         self._next_look = time.monotonic() + _LOOK_EVERY_S
 
     def look(self, *, now: bool = False) -> list[Configured] | None:
-        """Return the destinations where they changed since the last look, if it is time for one."""
+        """Return the destinations where they changed, once two looks in a row say the same.
+
+        Most calls return at once: it is not time for a look. `now` looks, and believes it.
+        """
         if not now and time.monotonic() < self._next_look:
             return None
         try:
@@ -71,7 +74,10 @@ class SettingsWatch:
             self.trouble = None
             _log.info("settings_accepted")
         metrics.SETTINGS_REFUSED.set(0)
-        if found == self._current:
+        # A file that is just being written may be valid half-way, or away: look twice.
+        is_settled = now or found == self._seen
+        self._seen = found
+        if found == self._current or not is_settled:
             return None
         self._current = found
         return found

@@ -69,8 +69,9 @@ class ControlWatch:
         """Publish everything once more and end, in less than a second."""
         self._stop.set()
         self._thread.join(_STOP_S)
-        self._publish(time.monotonic(), at_all_events=True)
-        self._writer.flush(_STOP_S)
+        if self._is_heard:
+            self._publish(time.monotonic(), at_all_events=True)
+            self._writer.flush(_STOP_S)
 
     def valve(self, destination: str) -> Valve:
         """Return the destination's valve, always the same one."""
@@ -81,7 +82,13 @@ class ControlWatch:
         """Take back the status of a destination that is no longer configured."""
         key = status_key(destination, self._instance)
         self._told.pop(key, None)
-        self._writer.put(key, None)
+        if self._is_heard:
+            self._writer.put(key, None)
+
+    @property
+    def _is_heard(self) -> bool:
+        """Whether the topic is there: writing would make another, by the broker's defaults."""
+        return self.ready.is_set() and self.trouble is None
 
     def _run(self) -> None:
         while not self._stop.is_set():

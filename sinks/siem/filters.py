@@ -118,11 +118,15 @@ def _tests(
 def _severe_enough(minimum: Severity | None, catalogue: Catalogue) -> list[_Test]:
     if minimum is None:
         return []
-    least = minimum.rank
+    known = frozenset(catalogue)
+    severe = frozenset(
+        name for name, action in catalogue.items() if action.severity.rank >= minimum.rank
+    )
+    unknown = catalogue.describe("").severity.rank >= minimum.rank
     return [
         lambda fields: (
             (action := _action(fields)) is not None
-            and catalogue.describe(action).severity.rank >= least
+            and (action in severe or (unknown and action not in known))
         )
     ]
 

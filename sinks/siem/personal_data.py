@@ -35,13 +35,16 @@ _EMAIL = re.compile(
 )
 _V4 = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9])"
 _H16 = r"[0-9A-Fa-f]{1,4}"
+_ZONE = r"(?:%(?:25)?[0-9A-Za-z_.~-]{1,32})?"
+_V4_ALONE = re.compile(rf"(?<![0-9]){_V4}{_ZONE}")
 _ADDRESS = re.compile(
     r"(?<![0-9])(?:"
     rf"(?:(?<![0-9A-Fa-f]){_H16}(?::{_H16}){{0,6}})?::(?:(?:{_H16}:){{0,6}}(?:{_V4}|{_H16}))?"
     rf"|(?<![0-9A-Fa-f])(?:{_H16}:){{6}}(?:{_V4}|{_H16}:{_H16})"
     rf"|{_V4}"
-    r")(?:%(?:25)?[0-9A-Za-z_.~-]{1,32})?"
+    rf"){_ZONE}"
 )
+_V4_DOTS, _V6_COLONS = 3, 6
 _GROUP = re.compile(r"[0-9A-Fa-f]+")
 _JSON_ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})")
 _DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))  # RFC 3490, section 3.1
@@ -95,12 +98,16 @@ def _replace(text: str, email: Replace | None, ip: Replace | None) -> str:
     if email is not None and "@" in text:
         replace_email = email
         text = _EMAIL.sub(lambda match: replace_email(match[0]), text)
-    if ip is not None and ("." in text or ":" in text):
-        replace_ip = ip
-        text = _ADDRESS.sub(
-            lambda match: replace_ip(match[0]) if _is_address(match) else match[0], text
-        )
-    return text
+    if ip is None:
+        return text
+    # Most texts hold no address, and counting is far quicker than looking.
+    if "::" in text or text.count(":") >= _V6_COLONS:
+        pattern = _ADDRESS
+    elif text.count(".") >= _V4_DOTS:
+        pattern = _V4_ALONE
+    else:
+        return text
+    return pattern.sub(lambda match: ip(match[0]) if _is_address(match) else match[0], text)
 
 
 def _is_address(match: re.Match[str]) -> bool:

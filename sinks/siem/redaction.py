@@ -121,14 +121,10 @@ class _Redactor:
         self._paths: dict[str, Any] = {}
         for path, action in settings.fields.items():
             _plant(self._paths, path.split("."), _writer(action, "redacted", secret, str))
-        within_email, within_ip = _within(self._email), _within(self._ip)
-
-        def scan(text: str) -> str:
-            return replace_addresses(text, within_email, within_ip)
-
-        self._scan = scan
+        self._within_email, self._within_ip = _within(self._email), _within(self._ip)
         # User agents, names and keys come again and again.
-        self._scan_cached = lru_cache(maxsize=2048)(scan)
+        self._scan_cached = lru_cache(maxsize=2048)(self._scan)
+        self._key = lru_cache(maxsize=2048)(self._read_key)
 
     def whole(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Return what is left of an event."""
@@ -138,18 +134,21 @@ class _Redactor:
         left: dict[str, Any] = {}
         named = _named_by_change(fields)
         for key, value in fields.items():
-            clean_key = self._text(key)
+            is_short = len(key) < _CACHED_CHARACTERS
+            clean_key, write = self._key(key) if is_short else self._read_key(key)
             if isinstance(clean_key, _Dropped):
                 continue
-            below = paths.get(key)
+            if named is not None and key in _CHANGED:
+                write = self._read_key(named)[1]
+            below = paths.get(key, _NO_PATHS)
             if callable(below):
                 clean = _over(value, below)
-            elif (write := self._by_name(named if named and key in _CHANGED else key)) is not None:
-                clean = self._address(value, write, below or {})
+            elif write is not None:
+                clean = self._address(value, write, below)
             else:
-                clean = self._value(value, below or {})
+                clean = self._value(value, below)
             if clean is not _DROPPED:
-                left[_unused(clean_key, left)] = clean
+                left[clean_key if clean_key not in left else _unused(clean_key, left)] = clean
         return left
 
     def _address(self, value: Any, write: _Write, paths: Mapping[str, Any]) -> Any:
@@ -174,18 +173,23 @@ class _Redactor:
         return value
 
     def _text(self, text: str) -> str | _Dropped:
-        clean = self._scan_cached(text) if len(text) < _CACHED_CHARACTERS else self._scan(text)
+        return self._scan_cached(text) if len(text) < _CACHED_CHARACTERS else self._scan(text)
+
+    def _scan(self, text: str) -> str | _Dropped:
+        clean = replace_addresses(text, self._within_email, self._within_ip)
         # What was nothing but an address that is dropped is dropped whole.
         return _DROPPED if clean == _REMOVED and text != clean else clean
 
-    def _by_name(self, key: str) -> _Write | None:
+    def _read_key(self, key: str) -> tuple[str | _Dropped, _Write | None]:
+        """Return what is left of a key, and what is to be done with an address by that name."""
         name = key.replace("_", "").replace("-", "").lower()
         if name in _EMAIL_KEYS:
-            return self._email
-        return self._ip if name in _IP_KEYS else None
+            return key, self._email
+        return self._scan(key), self._ip if name in _IP_KEYS else None
 
 
 _CHANGED = frozenset({"before", "after"})
+_NO_PATHS: Mapping[str, Any] = MappingProxyType({})
 
 
 def _named_by_change(fields: Mapping[str, Any]) -> str | None:

@@ -2,14 +2,19 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 
-from auditbus.runtime.kafka import new_producer
+from auditbus.deploy.local.ports import free_port
+from auditbus.runtime.kafka import new_admin, new_producer
 from auditbus.runtime.settings import Settings
-from auditbus.sinks.siem.control import read_control
+from auditbus.sinks.siem.control import ControlWriter, Status, read_control, status_key
+from auditbus.sinks.siem.standing import State
+from auditbus.sinks.siem.tally import Counts
 from tests.backends.parts import Kafka
 from tests.destination_commands import Line
 from tests.forwarding import (
@@ -271,3 +276,63 @@ def test_a_record_that_is_none_disturbs_nobody(
             wait_until(lambda: len(receiver.delivered) == 20, deadline_s=30, what="all delivered")
             Line(settings, tmp_path).wait("soc", lag=0, state="delivering")
         check_exactly_once(ids, receiver.delivered)
+
+
+def test_without_the_control_topic_events_are_delivered_and_the_trouble_is_named(
+    kafka: Kafka, unique_prefix: str, tmp_path: Path
+) -> None:
+    with receiving() as receiver:
+        settings = forwarder_settings(kafka.bootstrap_servers, unique_prefix, soc=webhook(receiver))
+        topic = settings.kafka.topics.forwarder_control
+        admin = new_admin(settings.kafka)  # held: its answers end with it
+        admin.delete_topics([topic])[topic].result(10)
+        port = free_port()
+        health = settings.forwarder.model_copy(update={"health_port": port})
+        settings = settings.model_copy(update={"forwarder": health})
+        ids = publish(settings, settings.kafka.topics.enriched, 20)
+        with forwarding(settings):
+            wait_until(lambda: len(receiver.delivered) == 20, deadline_s=40, what="all delivered")
+            answer = urllib3.request("GET", f"http://127.0.0.1:{port}/readyz")
+            assert answer.status == 503
+            assert b"auditbus topics create" in answer.data
+        check_exactly_once(ids, receiver.delivered)
+        assert topic not in admin.list_topics(timeout=10).topics  # not made in passing
+        listed = Line(settings, tmp_path).run("list")
+        assert listed.exit_code == 1
+        assert "auditbus topics create" in listed.stderr
+
+
+def test_what_a_process_that_is_gone_left_behind_is_taken_back(
+    kafka: Kafka, unique_prefix: str, tmp_path: Path
+) -> None:
+    with receiving() as receiver:
+        settings = forwarder_settings(kafka.bootstrap_servers, unique_prefix, soc=webhook(receiver))
+        writer = ControlWriter(
+            new_producer(settings.kafka), settings.kafka.topics.forwarder_control
+        )
+        now_ms = time.time_ns() // 1_000_000
+        for instance, state, age_ms in (
+            ("stopped:1", State.STOPPED, 0),
+            ("killed:1", State.DELIVERING, 700_000),
+            ("alive:1", State.RETRYING, 0),
+        ):
+            status = Status(
+                destination="soc",
+                instance=instance,
+                kind="webhook",
+                topic="enriched",
+                state=state,
+                trouble=None,
+                since_ms=now_ms,
+                at_ms=now_ms - age_ms,
+                last_success_ms=None,
+                last_error=None,
+                counts=Counts(sent=1),
+                positions={},
+            )
+            writer.put_now(status_key("soc", instance), status)
+        line = Line(settings, tmp_path)
+        assert line.listed()["soc"]["sent"] == 3
+        with forwarding(settings):
+            shown = line.wait("soc", sent=1, processes=2)
+            assert shown["state"] == "retrying"

@@ -34,6 +34,7 @@ from tests.forwarding import (
     webhook,
 )
 from tests.pipeline import wait_until
+from tests.receivers.splunk import splunk
 from tests.store import days_ago, encode, enriched_event, migrated_client
 from tests.webhook_receiver import Reply, receiving
 
@@ -273,3 +274,31 @@ def _settings(line: Line) -> Any:
     from auditbus.runtime.settings import load_settings
 
     return load_settings({k: v for k, v in line.environment.items() if k.startswith("AUDITBUS")})
+
+
+def test_a_replay_to_splunk_counts_what_is_acknowledged_not_what_is_taken(
+    kafka: Kafka, clickhouse: ClickHouse, unique_prefix: str, events: Stored, tmp_path: Path
+) -> None:
+    """Several requests wait for their acknowledgement at a time; a part of one comes again."""
+    with splunk() as receiver:
+        table: Table = {
+            "type": "splunk",
+            "url": receiver.url,
+            "token_env": "SPLUNK_TOKEN",
+            "allow_private_targets": True,
+            "batch_events": 20,
+            "ack_poll_s": 0.1,
+            "retry_base_s": 0.1,
+        }
+        line = _line(kafka, clickhouse, unique_prefix, tmp_path, soc=table)
+        line.environment["SPLUNK_TOKEN"] = receiver.token
+        tested = line.run("test", "soc")
+        assert (tested.exit_code, "acknowledged" in tested.stdout) == (0, True), tested.stdout
+        receiver.events.clear()
+        ids = events.put(150)
+        receiver.refused = {ids[70]}
+        result = line.run(*_replay(events))
+        assert result.exit_code == 1, result.stderr
+        assert "acknowledged 149, filtered 0, refused 1" in result.stdout
+        letters = dead_letters(_settings(line), 1)
+        check_nothing_lost(ids, receiver.delivered, dead_ids(letters))

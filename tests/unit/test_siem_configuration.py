@@ -7,6 +7,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from auditbus.runtime.settings import load_settings
+from auditbus.sinks.siem import configuration
 from auditbus.sinks.siem.configuration import SettingsWatch, configured
 from tests.webhook_receiver import SECRET
 
@@ -27,6 +28,24 @@ def watch(tmp_path: Path) -> SettingsWatch:
     (tmp_path / "auditbus.toml").write_text(_TOML.format(directory=tmp_path))
     load = partial(load_settings, {}, tmp_path / "auditbus.toml")
     return SettingsWatch(load, configured(load()))
+
+
+def test_a_file_that_is_being_written_is_not_believed_at_once(
+    watch: SettingsWatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(configuration, "_LOOK_EVERY_S", 0.0)
+    assert watch.look(now=True) is None
+    file = tmp_path / "auditbus.toml"
+    whole = file.read_text()
+    file.write_text(whole.splitlines()[0])  # valid, and without any destination
+    assert watch.look() is None
+    file.write_text(whole)
+    assert watch.look() is None
+    assert watch.look() is None
+    file.write_text(whole.splitlines()[0])
+    assert watch.look() is None
+    assert watch.look() == []
+    assert watch.look() is None
 
 
 def _change(file: Path, old: str, new: str) -> None:
