@@ -26,7 +26,7 @@ from auditbus.schemas.validation import parse_object
 __all__ = ["split_lines", "split_records"]
 
 _ARRAY, _OBJECT = b"["[0], b"{"[0]
-_PRELUDE_BYTES = 1024
+_PRELUDE_BYTES = 256
 # Nobody who writes one value over several lines begins one of them with a bracket in column 1.
 _NEXT_VALUE = re.compile(rb"\n[{\[]")
 _LINE = re.compile(rb"\n")
@@ -95,14 +95,16 @@ class _Splitter:
     def _whole_line(self) -> Found | None:
         """Take a line that is one record: the usual case. None, and nothing taken, otherwise."""
         window = self._window
-        end = window.data.find(b"\n", window.start)
+        data, start = window.data, window.start
+        end = data.find(b"\n", start)
         if end < 0:
             return None
-        raw = window.data[window.start : end].rstrip()
-        if raw.find(self._key, 0, _PRELUDE_BYTES) > 0 and self._prelude.match(raw):
+        if data.find(self._key, start, min(end, start + _PRELUDE_BYTES)) > 0 and (
+            self._prelude.match(data, start)
+        ):
             return None
-        content = parsed(raw)
-        if is_syntax_fault(content):
+        content = parsed(data[start:end])
+        if type(content) is not dict and is_syntax_fault(content):
             return None
         found = Found("line", window.line, content)
         window.start = end + 1
