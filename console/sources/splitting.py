@@ -135,25 +135,38 @@ class _Splitter:
     def _object(self) -> Found:
         """Take one object: over several lines, one of several on a line, or a broken one."""
         window, number = self._window, self._window.line
-        raw = _text_before(window, _NEXT_VALUE)
-        if raw is not None and not is_syntax_fault(content := parsed(raw)):
-            window.skip_to(window.start + len(raw))
+        if window.data.find(b"\n", window.start) < 0 and (
+            # Many may follow on the same line: don't look for its end for each of them.
+            (content := self._counted(MAX_RECORD_BYTES)) is not None
+        ):
             return Found("line", number, content)
-        length = Scan().end(window)
-        most = MAX_RECORD_BYTES if raw is None else len(raw)
-        if length is not None and length <= most:
-            content = parsed(window.data[window.start : window.start + length])
-            if not is_syntax_fault(content):
-                window.skip_to(window.start + length)
-                return Found("line", number, content)
+        raw = _text_before(window, _NEXT_VALUE)
+        if raw is not None and not is_syntax_fault(whole := parsed(raw)):
+            window.skip_to(window.start + len(raw))
+            return Found("line", number, whole)
+        content = self._counted(MAX_RECORD_BYTES if raw is None else len(raw))
+        if content is not None:
+            return Found("line", number, content)
         if raw is None:
             return Found("line", number, _discarded(window, _NEXT_VALUE))
         line, _, rest = raw.partition(b"\n")
         if rest and line.rstrip().endswith(_GOES_ON):
             window.skip_to(window.start + len(raw))
-            return Found("line", number, content)
+            return Found("line", number, whole)
         window.skip_to(window.start + len(line))
         return Found("line", number, parsed(line))
+
+    def _counted(self, most_bytes: int) -> Content | None:
+        """Take what its brackets say is an object. None, and nothing taken, where it is none."""
+        window = self._window
+        length = Scan().end(window, most_bytes)
+        if length is None:
+            return None
+        content = parsed(window.data[window.start : window.start + length])
+        if is_syntax_fault(content):
+            return None
+        window.skip_to(window.start + length)
+        return content
 
     def _line(self) -> Found:
         """Take a line that begins with no bracket: no record, whatever it is."""
