@@ -111,9 +111,14 @@ def _map(record: Members, account: str | None) -> Members:
         event["targets"] = targets
     if read.event_source:
         event["description"] = f"{action} ({read.event_source})"
-    if context := members(
-        ip=read.source_ip, user_agent=read.user_agent, request_id=read.request_id
-    ):
+    context = {}
+    if read.source_ip:
+        context["ip"] = read.source_ip
+    if read.user_agent:
+        context["user_agent"] = read.user_agent
+    if read.request_id:
+        context["request_id"] = read.request_id
+    if context:
         event["context"] = context
     if read.error_code or read.error_message:
         event["error"] = members(code=read.error_code, message=read.error_message)

@@ -23,7 +23,6 @@ from auditbus.console.sources.records import (
     too_large,
 )
 from auditbus.console.sources.scanning import Scan, Window
-from auditbus.schemas.errors import InvalidEvent
 
 __all__ = ["Elements"]
 
@@ -34,6 +33,7 @@ _BETWEEN = re.compile(rb"\s*,\s*" + _KEY, re.DOTALL)
 _FOLLOWED = re.compile(rb"\s*[,\]]")
 _SCALAR = re.compile(rb'(?:"(?:[^"\\]|\\.)*+"|[^,\]"])++', re.DOTALL)
 _ANY_NEXT = re.compile(rb",\s*" + _KEY, re.DOTALL)
+_PEEK_BYTES = 64 * 1024
 # More than a separator has; the white space in it is not bounded, but nobody writes so much.
 _NEAR_BYTES = 1000
 _TRUNCATED = "the input ends inside the array: it is truncated"
@@ -105,8 +105,14 @@ class Elements:
         """Take a record by counting its brackets; learn the separator from what follows it."""
         window = self._window
         scan = Scan()
-        while (length := scan.end(window)) is None and scan.position <= MAX_RECORD_BYTES:
-            if not window.more():
+        length = scan.end(window, _PEEK_BYTES)
+        if length is None and (broke_at := self._broke_at(_PEEK_BYTES)) is not None:
+            # Its brackets may never pair; there is no need to look for them further on.
+            content = parsed(window.data[window.start : window.start + _PEEK_BYTES])
+            self._pass_broken(broke_at, None)
+            return content
+        while length is None and scan.position <= MAX_RECORD_BYTES:
+            if (length := scan.end(window)) is None and not window.more():
                 break
         if length is None or length > MAX_RECORD_BYTES:
             return self._endless(scan, length)
@@ -117,18 +123,17 @@ class Elements:
                 self._learn(found[0])
             window.skip_to(end)
             return content
-        self._pass_broken(end)
+        broke_at = self._broke_at(_PEEK_BYTES) or self._broke_at(MAX_RECORD_BYTES) or length
+        self._pass_broken(broke_at, end)
         return content
 
     def _endless(self, scan: Scan, length: int | None) -> Content:
         """Take a record that is too large, or whose brackets do not pair."""
         window = self._window
-        text = window.data[window.start : window.start + MAX_RECORD_BYTES]
-        fault = _fault(text)
-        if fault is not None and fault < len(text):
-            content = parsed(text)
-            self._pass_broken(None)
-            return content if isinstance(content, InvalidEvent) else malformed("not JSON")
+        if (broke_at := self._broke_at(MAX_RECORD_BYTES)) is not None:
+            content = parsed(window.data[window.start : window.start + MAX_RECORD_BYTES])
+            self._pass_broken(broke_at, None)
+            return content
         size_bytes = 0
         while length is None:
             size_bytes += scan.position
@@ -140,11 +145,21 @@ class Elements:
         window.skip_to(window.start + length)
         return too_large(size_bytes + length)
 
-    def _pass_broken(self, balanced: int | None) -> None:
-        """Move past a record that is no JSON; `balanced` is where its brackets pair, if they do."""
+    def _broke_at(self, most_bytes: int) -> int | None:
+        """Return how far the record is JSON, None where that is as far as was looked."""
+        start = self._window.start
+        text = self._window.data[start : start + most_bytes]
+        fault = _fault(text)
+        return fault if fault is not None and fault < len(text) else None
+
+    def _pass_broken(self, fault: int, balanced: int | None) -> None:
+        """Move past a record that is JSON for `fault` bytes.
+
+        `balanced` is where its brackets pair, if they do.
+        """
         window = self._window
         data, start = window.data, window.start
-        broke_at = start + (_fault(data[start : start + MAX_RECORD_BYTES]) or 0)
+        broke_at = start + fault
         for found in self._next.finditer(data, max(start + 1, broke_at - _NEAR_BYTES)):
             if found.start() > broke_at:
                 break

@@ -92,6 +92,7 @@ def missing(field: str) -> InvalidEvent:
     return InvalidEvent(RejectCode.MISSING_FIELD, field, "required and missing")
 
 
+@lru_cache(maxsize=4096)
 def action_of(field: str, name: str | None) -> str:
     """Return the source's own name of the action. Raises InvalidEvent where it can't be one."""
     if not name:
@@ -108,9 +109,12 @@ def members(**values: Any) -> Members:
 
 def rest_of(record: Members, placed: frozenset[str]) -> Members:
     """Return what has no place of its own in the event: all but `placed`, and nulls."""
-    return {
-        name: value for name, value in record.items() if value is not None and name not in placed
-    }
+    rest = record.copy()
+    for name in placed:
+        rest.pop(name, None)
+    for name in [name for name, value in rest.items() if value is None]:
+        del rest[name]
+    return rest
 
 
 def email_in(name: str | None) -> str | None:

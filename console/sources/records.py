@@ -48,7 +48,11 @@ def parsed(raw: bytes) -> Content:
     """
     try:
         # Writers are uniform: the first members tell.
-        if raw.find(b'": ', 0, _FIRST_BYTES) > 0 or b"\n" in raw or raw.endswith(b"\r"):
+        if (
+            raw.find(b'": ', 0, _FIRST_BYTES) > 0
+            or raw.find(b"\n", 0, _FIRST_BYTES) > 0
+            or raw.endswith(b"\r")
+        ):
             raw = _compact(raw)
         return parse_object(raw)
     except InvalidEvent as error:

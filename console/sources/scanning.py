@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 
 from auditbus.console.sources.reading import BrokenInput
@@ -82,21 +83,21 @@ class Scan:
         self._depth = depth
         self._in_string = False
 
-    def end(self, window: Window) -> int | None:
-        """Return the length of the value, or None where it goes on past what is held."""
+    def end(self, window: Window, most_bytes: int = sys.maxsize) -> int | None:
+        """Return the value's length, or None where it goes on past `most_bytes` or what is held."""
         data, base = window.data, window.start
-        position = base + self.position
+        position, stop = base + self.position, min(len(data), base + most_bytes)
         while True:
             if self._in_string:
-                rest = _STRING_REST.match(data, position)
+                rest = _STRING_REST.match(data, position, stop)
                 position = rest.end() if rest else position
-                if position >= len(data) or data[position] != _QUOTE:
+                if position >= stop or data[position] != _QUOTE:
                     break
                 position += 1
                 self._in_string = False
-            found = _STRUCTURE.search(data, position)
+            found = _STRUCTURE.search(data, position, stop)
             if found is None:
-                position = len(data)
+                position = max(position, stop)
                 break
             position = found.end()
             byte = data[position - 1]

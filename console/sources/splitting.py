@@ -26,7 +26,7 @@ from auditbus.schemas.validation import parse_object
 __all__ = ["split_lines", "split_records"]
 
 _ARRAY, _OBJECT = b"["[0], b"{"[0]
-_PRELUDE_BYTES = 1024
+_PRELUDE_BYTES = 256
 # Nobody who writes one value over several lines begins one of them with a bracket in column 1.
 _NEXT_VALUE = re.compile(rb"\n[{\[]")
 _LINE = re.compile(rb"\n")
@@ -95,14 +95,16 @@ class _Splitter:
     def _whole_line(self) -> Found | None:
         """Take a line that is one record: the usual case. None, and nothing taken, otherwise."""
         window = self._window
-        end = window.data.find(b"\n", window.start)
+        data, start = window.data, window.start
+        end = data.find(b"\n", start)
         if end < 0:
             return None
-        raw = window.data[window.start : end].rstrip()
-        if raw.find(self._key, 0, _PRELUDE_BYTES) > 0 and self._prelude.match(raw):
+        if data.find(self._key, start, min(end, start + _PRELUDE_BYTES)) > 0 and (
+            self._prelude.match(data, start)
+        ):
             return None
-        content = parsed(raw)
-        if is_syntax_fault(content):
+        content = parsed(data[start:end])
+        if type(content) is not dict and is_syntax_fault(content):
             return None
         found = Found("line", window.line, content)
         window.start = end + 1
@@ -133,25 +135,38 @@ class _Splitter:
     def _object(self) -> Found:
         """Take one object: over several lines, one of several on a line, or a broken one."""
         window, number = self._window, self._window.line
-        raw = _text_before(window, _NEXT_VALUE)
-        if raw is not None and not is_syntax_fault(content := parsed(raw)):
-            window.skip_to(window.start + len(raw))
+        if window.data.find(b"\n", window.start) < 0 and (
+            # Many may follow on the same line: don't look for its end for each of them.
+            (content := self._counted(MAX_RECORD_BYTES)) is not None
+        ):
             return Found("line", number, content)
-        length = Scan().end(window)
-        most = MAX_RECORD_BYTES if raw is None else len(raw)
-        if length is not None and length <= most:
-            content = parsed(window.data[window.start : window.start + length])
-            if not is_syntax_fault(content):
-                window.skip_to(window.start + length)
-                return Found("line", number, content)
+        raw = _text_before(window, _NEXT_VALUE)
+        if raw is not None and not is_syntax_fault(whole := parsed(raw)):
+            window.skip_to(window.start + len(raw))
+            return Found("line", number, whole)
+        content = self._counted(MAX_RECORD_BYTES if raw is None else len(raw))
+        if content is not None:
+            return Found("line", number, content)
         if raw is None:
             return Found("line", number, _discarded(window, _NEXT_VALUE))
         line, _, rest = raw.partition(b"\n")
         if rest and line.rstrip().endswith(_GOES_ON):
             window.skip_to(window.start + len(raw))
-            return Found("line", number, content)
+            return Found("line", number, whole)
         window.skip_to(window.start + len(line))
         return Found("line", number, parsed(line))
+
+    def _counted(self, most_bytes: int) -> Content | None:
+        """Take what its brackets say is an object. None, and nothing taken, where it is none."""
+        window = self._window
+        length = Scan().end(window, most_bytes)
+        if length is None:
+            return None
+        content = parsed(window.data[window.start : window.start + length])
+        if is_syntax_fault(content):
+            return None
+        window.skip_to(window.start + length)
+        return content
 
     def _line(self) -> Found:
         """Take a line that begins with no bracket: no record, whatever it is."""
