@@ -49,7 +49,8 @@ from auditbus.runtime.errors import DeliveryFailed, SpoolFull
 __all__ = ["SpoolingOutbox"]
 
 _log = logging.getLogger("auditbus.producers")
-_COPY_AT_ONCE = 1000  # events, under the lock: some milliseconds of emit
+_COPY_AT_ONCE = 500  # events, under the lock: a few milliseconds of emit
+_BREATH_S = 0.0005  # between them: a lock that is taken again at once starves those who wait
 _LAST_UNREAD_BYTES = 256 * 1024  # likewise
 _WINDOW = 20_000  # events that the drain lets wait in librdkafka's queue
 _MAX_UNCOPIED = 200_000  # events in memory, while the spool's disk is full or slow
@@ -222,6 +223,7 @@ class SpoolingOutbox(Outbox):
             try:
                 with self._lock:
                     self._copy_some(at_once)
+                time.sleep(_BREATH_S)
             except SpoolFull as error:
                 if at_once > 1:  # there may be room for fewer
                     at_once //= 10
