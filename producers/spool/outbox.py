@@ -186,7 +186,7 @@ class SpoolingOutbox(Outbox):
         else:
             self._catch_up(now_s)
         self._reclaim()
-        if self._options.sync_s and now_s - self._synced_at_s >= self._options.sync_s:
+        if now_s - self._synced_at_s >= self._options.sync_s:
             self._synced_at_s = now_s
             self._store.sync()
 
@@ -226,7 +226,7 @@ class SpoolingOutbox(Outbox):
                 time.sleep(_BREATH_S)
             except SpoolFull as error:
                 if at_once > 1:  # there may be room for fewer
-                    at_once //= 10
+                    at_once = max(1, at_once // 10)
                     continue
                 if not self._full:
                     _log.error("%d audit events stay in memory: %s", self.waiting(), error)

@@ -114,7 +114,8 @@ class SpoolStore:
     def append(self, data: bytes, count: int, now_ms: int) -> Segment:
         """Write `count` frames at the end, whole or not at all. Raises SpoolFull.
 
-        On return they outlive this process; once `sync` has returned, a power cut too.
+        On return they outlive this process; once `sync` has returned (at once where `sync_s` is
+        0), a power cut too.
         """
         with self._lock:
             if self.bytes + len(data) > self._options.max_bytes:
@@ -125,6 +126,10 @@ class SpoolStore:
             try:
                 descriptor, segment = self._writable(len(data))
                 _write(descriptor, data)
+                if not self._options.sync_s:
+                    _datasync(descriptor)
+                    if not segment.frames:
+                        self._sync_directory()
             except OSError as error:
                 self._take_back()
                 raise SpoolFull(
@@ -136,9 +141,7 @@ class SpoolStore:
             segment.frames += count
             segment.last_ms = now_ms
             self.bytes += len(data)
-            self._unsynced = True
-        if not self._options.sync_s:
-            self.sync()
+            self._unsynced = bool(self._options.sync_s)
         return segment
 
     def _writable(self, size_bytes: int) -> tuple[int, Segment]:

@@ -275,6 +275,25 @@ def test_synced_before_emit_returns_where_that_is_asked(
         item.close()
 
 
+def test_an_event_that_could_not_be_synced_where_that_is_asked_was_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = _store(tmp_path, sync_s=0)
+    _append(store, b"kept")
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("auditbus.producers.spool.store._datasync", fail)
+        with pytest.raises(SpoolFull, match="Input/output"):
+            _append(store, b"lost")
+    _append(store, b"after")
+    assert _values(store) == [b"kept", b"after"]
+    assert store.events == 2
+    store.close()
+
+
 def test_expiry_makes_room_while_kafka_is_away(tmp_path: Path) -> None:
     spool = Spool(tmp_path, after_s=0.1, max_age_s=0.5, max_bytes=300_000)
     producer = AuditProducer(NOBODY, spool=spool, options=QUIET)
