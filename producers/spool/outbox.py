@@ -73,9 +73,11 @@ class SpoolingOutbox(Outbox):
     ) -> None:
         """Make a lane in the spool's directory, and claim those of dead processes."""
         ledger = DeliveryLedger(has_spool=True)
+        super().__init__(
+            connect, topic, stamp, ledger
+        )  # refuses wrong options before a lane is made
         self._options = options
         self._store = SpoolStore(options, topic, stamp.slug, ledger)
-        super().__init__(connect, topic, stamp, ledger)
         self._read: deque[Record] = deque()  # read from the spool, not yet handed over
         self._live = threading.Event()
         self._behind_since_s = time.monotonic()
