@@ -85,6 +85,7 @@ class SpoolingOutbox(Outbox):
         self._pause_s, self._paused_until_s = _MIN_PAUSE_S, 0.0
         self._synced_at_s = self._adopted_at_s = time.monotonic()
         self._full = False
+        self._logged_dropped = 0
         if not self._store.claim():  # else its events come first: behind them
             self._live.set()
 
@@ -195,6 +196,9 @@ class SpoolingOutbox(Outbox):
     def _reclaim(self) -> None:
         oldest_ms = self._too_old_ms()
         self._store.reclaim(oldest_ms)
+        if dropped := self.ledger.dropped - self._logged_dropped:
+            self._logged_dropped += dropped
+            _log.error("%d spooled audit events dropped: too old, or damaged", dropped)
         if self._store.is_too_old(oldest_ms) and self._is_stalled():
             self.ledger.link_failed = True  # librdkafka holds some of it: take that back as well
 
@@ -319,10 +323,11 @@ class SpoolingOutbox(Outbox):
             _log.error("Kafka refused spooled audit events, which stay: %s", self.ledger.link_error)
             self.ledger.link_error = ""
         self._copy_memory()
+        fresh = self._connect()
         with self._lock:
             old = self._link
             old.purge()
-            self._link = self._connect()
+            self._link = fresh
             self.ledger.link_failed = False
             self._store.rewind()
             self._read.clear()
@@ -354,7 +359,7 @@ class SpoolingOutbox(Outbox):
             if not item.done:
                 lost = f"event {item.id}: neither acknowledged nor spooled before the end"
                 item.fail(DeliveryFailed(lost, topic=self._topic, may_retry=True))
-        self._store.reclaim(self._too_old_ms())
+        self._reclaim()
         try:
             self._store.close()
         except OSError as error:

@@ -302,16 +302,19 @@ class SpoolStore:
         """Delete, oldest first, the segments that Kafka has answered for, and those too old."""
         while self._segments and self._finished(self._segments[0]):
             self._delete(0)
-        for index in range(len(self._segments) - 2, self._reading, -1):
+        first_unread = self._reading + (1 if self._offset else 0)
+        for index in range(len(self._segments) - 2, first_unread - 1, -1):
             segment = self._segments[index]
             if segment.last_ms < oldest_ms:
                 self._ledger.drop(segment.waiting)
                 self._delete(index)
 
     def is_too_old(self, oldest_ms: int) -> bool:
-        """Tell whether all of the oldest segment was spooled before `oldest_ms`, and waits."""
+        """Tell whether the oldest segment was spooled before `oldest_ms`, and handed over since."""
         head = next(iter(self._segments), None)
-        return head is not None and 0 < head.last_ms < oldest_ms and head.waiting > 0
+        if head is None or head.handover is None:
+            return False
+        return 0 < head.last_ms < oldest_ms and head.waiting > 0
 
     def _finished(self, segment: Segment) -> bool:
         is_last = len(self._segments) == 1

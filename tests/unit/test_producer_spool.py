@@ -125,6 +125,27 @@ def test_what_is_too_old_is_dropped_and_counted(tmp_path: Path) -> None:
     store.close()
 
 
+def test_segments_too_old_are_deleted_unread_and_the_reader_goes_on_behind_them(
+    tmp_path: Path,
+) -> None:
+    store = _store(tmp_path)
+    for number, age_ms in enumerate((20, 10, 0)):
+        _append(store, b"%d" % number, NOW_MS - age_ms)
+        store.seal()
+    store.reclaim(NOW_MS)
+    assert store._ledger.dropped == 2
+    assert len(list(tmp_path.glob("*/*.seg"))) == 1
+    assert _values(store) == [b"2"]
+    assert not store.is_too_old(NOW_MS)
+    assert store.is_too_old(NOW_MS + 1)  # handed over, not answered
+    store.rewind()
+    assert not store.is_too_old(NOW_MS + 1)  # to be passed over when it is read again
+    assert _values(store, oldest_ms=NOW_MS + 1) == []
+    store.reclaim(NOW_MS + 1)
+    assert store.bytes == 0
+    store.close()
+
+
 def test_damage_on_the_disk_costs_the_rest_of_that_segment_and_is_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -294,7 +315,9 @@ def test_an_event_that_could_not_be_synced_where_that_is_asked_was_not_taken(
     store.close()
 
 
-def test_expiry_makes_room_while_kafka_is_away(tmp_path: Path) -> None:
+def test_expiry_makes_room_while_kafka_is_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     spool = Spool(tmp_path, after_s=0.1, max_age_s=0.5, max_bytes=300_000)
     producer = AuditProducer(NOBODY, spool=spool, options=QUIET)
     first = producer.emit(action="Login")
@@ -313,6 +336,7 @@ def test_expiry_makes_room_while_kafka_is_away(tmp_path: Path) -> None:
     wait_until(is_taken, deadline_s=20, what="room")
     assert producer.metrics().dropped > 0
     producer.close(timeout_s=0)
+    assert "spooled audit events dropped: too old" in caplog.text
 
 
 def test_what_is_adopted_while_events_are_in_flight_is_not_passed_over(tmp_path: Path) -> None:
