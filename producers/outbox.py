@@ -105,7 +105,7 @@ class Outbox:
     def _admit(self, delivery: Delivery, value: bytes) -> None:
         """Take one numbered event, or raise; the lock is held."""
         try:
-            self._link.produce(self._topic, value, delivery._key, on_delivery=delivery)  # noqa: SLF001
+            self._link.produce(self._topic, value, delivery._key, on_delivery=delivery)
         except BufferError:
             waiting = self.accepted - self.ledger.acknowledged - self.ledger.failed
             raise QueueFull(f"the queue is full: {waiting:,} events wait for Kafka") from None
@@ -168,7 +168,7 @@ class Outbox:
     def metrics(self) -> ProducerMetrics:
         """Return the counts of now; cheap, takes no lock."""
         memory = [delivery for delivery in tuple(self._memory) if not delivery.done]
-        since_s = memory[0]._since_s if memory else None  # noqa: SLF001
+        since_s = memory[0]._since_s if memory else None
         return ProducerMetrics(
             accepted=self.accepted,
             acknowledged=self.ledger.acknowledged,

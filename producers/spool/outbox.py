@@ -92,10 +92,10 @@ class SpoolingOutbox(Outbox):
     # --- taking
 
     def _admit(self, delivery: Delivery, value: bytes) -> None:
-        delivery._value = value  # noqa: SLF001 -- until it is answered, it may have to be copied
+        delivery._value = value  # until it is answered, it may have to be copied
         if self._live.is_set():
             try:
-                self._link.produce(self._topic, value, delivery._key, on_delivery=delivery)  # noqa: SLF001
+                self._link.produce(self._topic, value, delivery._key, on_delivery=delivery)
             except BufferError:
                 self._fall_behind("librdkafka's queue is full")
             except KafkaException as error:
@@ -104,13 +104,13 @@ class SpoolingOutbox(Outbox):
             else:
                 self._memory.append(delivery)
                 return
-        if not delivery._may_spool:  # noqa: SLF001
+        if not delivery._may_spool:
             raise DeliveryFailed(
                 f"event {delivery.id}: Kafka can't take it now, and it must not be spooled",
                 topic=self._topic,
                 may_retry=True,
             )
-        delivery._handed_over = False  # noqa: SLF001
+        delivery._handed_over = False
         if not self._memory:
             self._append(value, delivery)
         else:  # older ones are still to be copied: behind them
@@ -120,7 +120,7 @@ class SpoolingOutbox(Outbox):
 
     def _append(self, value: bytes, delivery: Delivery) -> None:
         now_ms = time.time_ns() // 1_000_000
-        self._store.append(frame(value, delivery._key, now_ms), 1, now_ms)  # noqa: SLF001
+        self._store.append(frame(value, delivery._key, now_ms), 1, now_ms)
         delivery.spool(None)
 
     def _fall_behind(self, reason: str) -> None:
@@ -209,7 +209,7 @@ class SpoolingOutbox(Outbox):
 
     def _watch(self, now_s: float) -> None:
         oldest = next(iter(self._memory), None)
-        if oldest is not None and now_s - oldest._since_s > self._options.after_s:  # noqa: SLF001
+        if oldest is not None and now_s - oldest._since_s > self._options.after_s:
             self._fall_behind(f"no acknowledgement within {self._options.after_s:g} s")
         elif now_s - self._adopted_at_s > _ADOPT_EVERY_S and not self._store.bytes:
             self._adopted_at_s = now_s
@@ -244,15 +244,15 @@ class SpoolingOutbox(Outbox):
         """Copy the oldest of memory to the spool; the lock is held. Raises SpoolFull."""
         oldest = list(islice(self._memory, at_once))
         now_ms = time.time_ns() // 1_000_000
-        for in_queue, group in groupby(oldest, key=lambda item: item._handed_over):  # noqa: SLF001
+        for in_queue, group in groupby(oldest, key=lambda item: item._handed_over):
             # Read once: an answer may come, and take the value away, at any time.
-            values = [(item, item._value) for item in group if item._may_spool]  # noqa: SLF001
+            values = [(item, item._value) for item in group if item._may_spool]
             kept = [(item, value) for item, value in values if value is not None]
             if not kept:
                 continue
             # Where the drain lags behind, what was handed over is sent again rather than lost.
             handed_over = in_queue and not self._store.unread_bytes
-            data = b"".join(frame(value, item._key, now_ms) for item, value in kept)  # noqa: SLF001
+            data = b"".join(frame(value, item._key, now_ms) for item, value in kept)
             segment = self._store.append(data, len(kept), now_ms)
             handover = None
             if handed_over:
@@ -300,14 +300,14 @@ class SpoolingOutbox(Outbox):
     def _hand_over_memory(self) -> bool:
         """Hand over what the spool had no room for; False where librdkafka took not all."""
         for item in self._memory:
-            value = item._value  # noqa: SLF001
-            if item._handed_over or value is None:  # noqa: SLF001
+            value = item._value
+            if item._handed_over or value is None:
                 continue
             try:
-                self._link.produce(self._topic, value, item._key, on_delivery=item)  # noqa: SLF001
+                self._link.produce(self._topic, value, item._key, on_delivery=item)
             except (BufferError, KafkaException):
                 return False
-            item._handed_over = True  # noqa: SLF001
+            item._handed_over = True
         return True
 
     def _is_healthy(self) -> bool:
@@ -332,7 +332,7 @@ class SpoolingOutbox(Outbox):
             self._store.rewind()
             self._read.clear()
             for item in self._memory:
-                item._handed_over = False  # noqa: SLF001
+                item._handed_over = False
         old.flush(_PURGE_TIMEOUT_S)
         self._paused_until_s = time.monotonic() + self._pause_s
         self._pause_s = min(self._pause_s * 2, _MAX_PAUSE_S)

@@ -397,7 +397,9 @@ def test_23_a_disk_that_is_full_when_kafka_goes_keeps_in_memory_what_was_taken(
 ) -> None:
     producer = _producer(settings, spool=Spool(tiny_disk, after_s=0.3))
     _emit(producer, 0, delivery="fail_closed", timeout_s=60)  # straight to Kafka
-    (tiny_disk / "somebody else's").write_bytes(b"x" * 240_000)
+    with (tiny_disk / "somebody else's").open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(b"x" * 4096):  # to the last byte
+            pass
     fresh_kafka.kill()
     emitted = [_emit(producer, number).id for number in range(1, 1_000)]
     wait_until(lambda: not producer._outbox._live.is_set(), deadline_s=30, what="it is noticed")  # type: ignore[union-attr]
