@@ -33,6 +33,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import groupby, islice
 
 from confluent_kafka import KafkaException, Producer
@@ -50,6 +51,7 @@ __all__ = ["SpoolingOutbox"]
 
 _log = logging.getLogger("auditbus.producers")
 _COPY_AT_ONCE = 500  # events, under the lock: a few milliseconds of emit
+_HELP_AT_ONCE = 20
 _BREATH_S = 0.0005  # between them: a lock that is taken again at once starves those who wait
 _LAST_UNREAD_BYTES = 256 * 1024  # likewise
 _WINDOW = 20_000  # events that the drain lets wait in librdkafka's queue
@@ -117,6 +119,9 @@ class SpoolingOutbox(Outbox):
             if len(self._memory) >= _MAX_UNCOPIED:
                 raise SpoolFull(f"{len(self._memory):,} events wait for room in the spool")
             self._memory.append(delivery)
+            if not self._full:  # help, or a busy caller would outrun the thread that copies
+                with suppress(SpoolFull):  # the thread will find out, and say so
+                    self._copy_some(_HELP_AT_ONCE)
 
     def _append(self, value: bytes, delivery: Delivery) -> None:
         now_ms = time.time_ns() // 1_000_000
@@ -226,18 +231,18 @@ class SpoolingOutbox(Outbox):
     def _copy_memory(self) -> None:
         at_once = _COPY_AT_ONCE
         while self._memory:
-            try:
-                with self._lock:
+            with self._lock:
+                try:
                     self._copy_some(at_once)
-                time.sleep(_BREATH_S)
-            except SpoolFull as error:
-                if at_once > 1:  # there may be room for fewer
-                    at_once = max(1, at_once // 10)
-                    continue
-                if not self._full:
-                    _log.error("%d audit events stay in memory: %s", self.waiting(), error)
-                self._full = True
-                return
+                except SpoolFull as error:
+                    if at_once > 1:  # there may be room for fewer
+                        at_once = max(1, at_once // 10)
+                        continue
+                    if not self._full:
+                        _log.error("%d audit events stay in memory: %s", self.waiting(), error)
+                    self._full = True  # under the lock: from now on no caller copies
+                    return
+            time.sleep(_BREATH_S)
         self._full = False
 
     def _copy_some(self, at_once: int) -> None:

@@ -256,8 +256,9 @@ class SpoolStore:
 
     def skip_to_end(self) -> None:
         """Move the reader behind everything: it has been handed over from memory."""
-        if self._segments:
-            self._reading, self._offset = len(self._segments) - 1, self._segments[-1].size
+        with self._lock:  # a caller may copy while the thread deletes
+            if self._segments:
+                self._reading, self._offset = len(self._segments) - 1, self._segments[-1].size
 
     def rewind(self) -> None:
         """Begin again with the oldest event that is not deleted: its handle was given up."""
