@@ -52,8 +52,8 @@ def _away(spool: Spool) -> tuple[float, list[tuple[float, float, float]], int]:
     producer = AuditProducer(
         _NOBODY, topic=_TOPIC, spool=spool, options={"log_level": 0}, **SERVICE
     )
-    last = [producer.emit(EVENT) for _ in range(_QUEUED_EVENTS)][-1]
-    turning_ns = 0
+    turning_ns = max(_timed_ns(producer) for _ in range(_QUEUED_EVENTS))
+    last = producer.emit(EVENT)
     while not last.spooled:
         turning_ns = max(turning_ns, _timed_ns(producer))
     rounds = [_round(producer) for _ in range(_ROUNDS)]

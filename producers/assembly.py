@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -83,8 +82,10 @@ def _validated(fields: dict[str, Any], raw: bytes, *, is_plain: bool) -> AuditEv
     only the bytes tell.
     """
     if is_plain:
-        with suppress(InvalidEvent):
+        try:  # not suppress(): it costs as much as a tenth of the judgement
             return validate_fields(fields, len(raw))
+        except InvalidEvent:
+            pass
     return validate(raw)
 
 

@@ -105,7 +105,7 @@ class Outbox:
     def _admit(self, delivery: Delivery, value: bytes) -> None:
         """Take one numbered event, or raise; the lock is held."""
         try:
-            self._link.produce(self._topic, value, delivery._key, on_delivery=delivery)  # noqa: SLF001
+            self._link.produce(self._topic, value, delivery._key, on_delivery=delivery)
         except BufferError:
             waiting = self.accepted - self.ledger.acknowledged - self.ledger.failed
             raise QueueFull(f"the queue is full: {waiting:,} events wait for Kafka") from None
@@ -135,6 +135,7 @@ class Outbox:
             left_s = max(0.0, deadline - time.monotonic())
             self._link.flush(min(_FLUSH_SLICE_S, left_s))
             if not left_s or self._settled():
+                self._forget_answered()
                 return
             if not len(self._link):
                 self._stop.wait(min(0.005, left_s))  # the thread has something to do
@@ -167,7 +168,7 @@ class Outbox:
     def metrics(self) -> ProducerMetrics:
         """Return the counts of now; cheap, takes no lock."""
         memory = [delivery for delivery in tuple(self._memory) if not delivery.done]
-        since_s = memory[0]._since_s if memory else None  # noqa: SLF001
+        since_s = memory[0]._since_s if memory else None
         return ProducerMetrics(
             accepted=self.accepted,
             acknowledged=self.ledger.acknowledged,
@@ -241,15 +242,20 @@ class Outbox:
             )
 
     def _forget_answered(self) -> None:
+        """Let go of the handles that are done, a few at a time: `emit` wants the lock too."""
+        while self._forget_some():
+            pass
+        if len(self._memory) > _MAX_REMEMBERED:  # one partition stands still, the others go on
+            with self._lock:
+                kept = [delivery for delivery in self._memory if not delivery.done]
+                self._memory.clear()
+                self._memory.extend(kept)
+
+    def _forget_some(self) -> bool:
         memory = self._memory
-        while memory and memory[0].done:
-            with self._lock:
-                for _ in range(_FORGET_AT_ONCE):
-                    if not memory or not memory[0].done:
-                        break
-                    memory.popleft()
-        if len(memory) > _MAX_REMEMBERED:  # one partition stands still, and the others go on
-            with self._lock:
-                kept = [delivery for delivery in memory if not delivery.done]
-                memory.clear()
-                memory.extend(kept)
+        with self._lock:
+            for _ in range(_FORGET_AT_ONCE):
+                if not memory or not memory[0].done:
+                    return False
+                memory.popleft()
+        return True

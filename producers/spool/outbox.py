@@ -33,6 +33,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import groupby, islice
 
 from confluent_kafka import KafkaException, Producer
@@ -49,7 +50,9 @@ from auditbus.runtime.errors import DeliveryFailed, SpoolFull
 __all__ = ["SpoolingOutbox"]
 
 _log = logging.getLogger("auditbus.producers")
-_COPY_AT_ONCE = 1000  # events, under the lock: some milliseconds of emit
+_COPY_AT_ONCE = 500  # events, under the lock: a few milliseconds of emit
+_HELP_AT_ONCE = 20
+_BREATH_S = 0.0005  # between them: a lock that is taken again at once starves those who wait
 _LAST_UNREAD_BYTES = 256 * 1024  # likewise
 _WINDOW = 20_000  # events that the drain lets wait in librdkafka's queue
 _MAX_UNCOPIED = 200_000  # events in memory, while the spool's disk is full or slow
@@ -72,9 +75,11 @@ class SpoolingOutbox(Outbox):
     ) -> None:
         """Make a lane in the spool's directory, and claim those of dead processes."""
         ledger = DeliveryLedger(has_spool=True)
+        super().__init__(
+            connect, topic, stamp, ledger
+        )  # refuses wrong options before a lane is made
         self._options = options
         self._store = SpoolStore(options, topic, stamp.slug, ledger)
-        super().__init__(connect, topic, stamp, ledger)
         self._read: deque[Record] = deque()  # read from the spool, not yet handed over
         self._live = threading.Event()
         self._behind_since_s = time.monotonic()
@@ -82,16 +87,17 @@ class SpoolingOutbox(Outbox):
         self._pause_s, self._paused_until_s = _MIN_PAUSE_S, 0.0
         self._synced_at_s = self._adopted_at_s = time.monotonic()
         self._full = False
+        self._logged_dropped = 0
         if not self._store.claim():  # else its events come first: behind them
             self._live.set()
 
     # --- taking
 
     def _admit(self, delivery: Delivery, value: bytes) -> None:
-        delivery._value = value  # noqa: SLF001 -- until it is answered, it may have to be copied
+        delivery._value = value  # until it is answered, it may have to be copied
         if self._live.is_set():
             try:
-                self._link.produce(self._topic, value, delivery._key, on_delivery=delivery)  # noqa: SLF001
+                self._link.produce(self._topic, value, delivery._key, on_delivery=delivery)
             except BufferError:
                 self._fall_behind("librdkafka's queue is full")
             except KafkaException as error:
@@ -100,23 +106,26 @@ class SpoolingOutbox(Outbox):
             else:
                 self._memory.append(delivery)
                 return
-        if not delivery._may_spool:  # noqa: SLF001
+        if not delivery._may_spool:
             raise DeliveryFailed(
                 f"event {delivery.id}: Kafka can't take it now, and it must not be spooled",
                 topic=self._topic,
                 may_retry=True,
             )
-        delivery._handed_over = False  # noqa: SLF001
+        delivery._handed_over = False
         if not self._memory:
             self._append(value, delivery)
         else:  # older ones are still to be copied: behind them
             if len(self._memory) >= _MAX_UNCOPIED:
                 raise SpoolFull(f"{len(self._memory):,} events wait for room in the spool")
             self._memory.append(delivery)
+            if not self._full:  # help, or a busy caller would outrun the thread that copies
+                with suppress(SpoolFull):  # the thread will find out, and say so
+                    self._copy_some(_HELP_AT_ONCE)
 
     def _append(self, value: bytes, delivery: Delivery) -> None:
         now_ms = time.time_ns() // 1_000_000
-        self._store.append(frame(value, delivery._key, now_ms), 1, now_ms)  # noqa: SLF001
+        self._store.append(frame(value, delivery._key, now_ms), 1, now_ms)
         delivery.spool(None)
 
     def _fall_behind(self, reason: str) -> None:
@@ -185,13 +194,16 @@ class SpoolingOutbox(Outbox):
         else:
             self._catch_up(now_s)
         self._reclaim()
-        if self._options.sync_s and now_s - self._synced_at_s >= self._options.sync_s:
+        if now_s - self._synced_at_s >= self._options.sync_s:
             self._synced_at_s = now_s
             self._store.sync()
 
     def _reclaim(self) -> None:
         oldest_ms = self._too_old_ms()
         self._store.reclaim(oldest_ms)
+        if dropped := self.ledger.dropped - self._logged_dropped:
+            self._logged_dropped += dropped
+            _log.error("%d spooled audit events dropped: too old, or damaged", dropped)
         if self._store.is_too_old(oldest_ms) and self._is_stalled():
             self.ledger.link_failed = True  # librdkafka holds some of it: take that back as well
 
@@ -202,7 +214,7 @@ class SpoolingOutbox(Outbox):
 
     def _watch(self, now_s: float) -> None:
         oldest = next(iter(self._memory), None)
-        if oldest is not None and now_s - oldest._since_s > self._options.after_s:  # noqa: SLF001
+        if oldest is not None and now_s - oldest._since_s > self._options.after_s:
             self._fall_behind(f"no acknowledgement within {self._options.after_s:g} s")
         elif now_s - self._adopted_at_s > _ADOPT_EVERY_S and not self._store.bytes:
             self._adopted_at_s = now_s
@@ -219,32 +231,33 @@ class SpoolingOutbox(Outbox):
     def _copy_memory(self) -> None:
         at_once = _COPY_AT_ONCE
         while self._memory:
-            try:
-                with self._lock:
+            with self._lock:
+                try:
                     self._copy_some(at_once)
-            except SpoolFull as error:
-                if at_once > 1:  # there may be room for fewer
-                    at_once //= 10
-                    continue
-                if not self._full:
-                    _log.error("%d audit events stay in memory: %s", self.waiting(), error)
-                self._full = True
-                return
+                except SpoolFull as error:
+                    if at_once > 1:  # there may be room for fewer
+                        at_once = max(1, at_once // 10)
+                        continue
+                    if not self._full:
+                        _log.error("%d audit events stay in memory: %s", self.waiting(), error)
+                    self._full = True  # under the lock: from now on no caller copies
+                    return
+            time.sleep(_BREATH_S)
         self._full = False
 
     def _copy_some(self, at_once: int) -> None:
         """Copy the oldest of memory to the spool; the lock is held. Raises SpoolFull."""
         oldest = list(islice(self._memory, at_once))
         now_ms = time.time_ns() // 1_000_000
-        for in_queue, group in groupby(oldest, key=lambda item: item._handed_over):  # noqa: SLF001
+        for in_queue, group in groupby(oldest, key=lambda item: item._handed_over):
             # Read once: an answer may come, and take the value away, at any time.
-            values = [(item, item._value) for item in group if item._may_spool]  # noqa: SLF001
+            values = [(item, item._value) for item in group if item._may_spool]
             kept = [(item, value) for item, value in values if value is not None]
             if not kept:
                 continue
             # Where the drain lags behind, what was handed over is sent again rather than lost.
             handed_over = in_queue and not self._store.unread_bytes
-            data = b"".join(frame(value, item._key, now_ms) for item, value in kept)  # noqa: SLF001
+            data = b"".join(frame(value, item._key, now_ms) for item, value in kept)
             segment = self._store.append(data, len(kept), now_ms)
             handover = None
             if handed_over:
@@ -292,14 +305,14 @@ class SpoolingOutbox(Outbox):
     def _hand_over_memory(self) -> bool:
         """Hand over what the spool had no room for; False where librdkafka took not all."""
         for item in self._memory:
-            value = item._value  # noqa: SLF001
-            if item._handed_over or value is None:  # noqa: SLF001
+            value = item._value
+            if item._handed_over or value is None:
                 continue
             try:
-                self._link.produce(self._topic, value, item._key, on_delivery=item)  # noqa: SLF001
+                self._link.produce(self._topic, value, item._key, on_delivery=item)
             except (BufferError, KafkaException):
                 return False
-            item._handed_over = True  # noqa: SLF001
+            item._handed_over = True
         return True
 
     def _is_healthy(self) -> bool:
@@ -315,15 +328,16 @@ class SpoolingOutbox(Outbox):
             _log.error("Kafka refused spooled audit events, which stay: %s", self.ledger.link_error)
             self.ledger.link_error = ""
         self._copy_memory()
+        fresh = self._connect()
         with self._lock:
             old = self._link
             old.purge()
-            self._link = self._connect()
+            self._link = fresh
             self.ledger.link_failed = False
             self._store.rewind()
             self._read.clear()
             for item in self._memory:
-                item._handed_over = False  # noqa: SLF001
+                item._handed_over = False
         old.flush(_PURGE_TIMEOUT_S)
         self._paused_until_s = time.monotonic() + self._pause_s
         self._pause_s = min(self._pause_s * 2, _MAX_PAUSE_S)
@@ -350,7 +364,7 @@ class SpoolingOutbox(Outbox):
             if not item.done:
                 lost = f"event {item.id}: neither acknowledged nor spooled before the end"
                 item.fail(DeliveryFailed(lost, topic=self._topic, may_retry=True))
-        self._store.reclaim(self._too_old_ms())
+        self._reclaim()
         try:
             self._store.close()
         except OSError as error:

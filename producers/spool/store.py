@@ -12,20 +12,20 @@ is called by any thread, one at a time (the outbox's lock); the rest by the outb
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import threading
 from pathlib import Path
 
 from auditbus.producers.delivery import DeliveryLedger
+from auditbus.producers.spool.files import Segment, adopted, write
 from auditbus.producers.spool.handover import Handover
 from auditbus.producers.spool.lane import Lane
 from auditbus.producers.spool.options import Spool
-from auditbus.producers.spool.segment import cut, frame_bytes, frames, header, scan
+from auditbus.producers.spool.segment import frame_bytes, frames, header
 from auditbus.runtime.errors import SettingsError, SpoolFull
 
-__all__ = ["Record", "Segment", "SpoolStore"]
+__all__ = ["Record", "SpoolStore"]
 
 _log = logging.getLogger("auditbus.producers")
 _MIN_SEGMENT_BYTES, _MAX_SEGMENT_BYTES = 64 * 1024, 4 * 1024 * 1024
@@ -34,37 +34,6 @@ _datasync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 Record = tuple[str, bytes, bytes, Handover]
 """Topic, value, key, and what takes the delivery report."""
-
-
-class Segment:
-    """One file, as far as this process knows it."""
-
-    __slots__ = (
-        "first_ms",
-        "frames",
-        "handover",
-        "lane",
-        "last_ms",
-        "path",
-        "size",
-        "start",
-        "topic",
-    )
-
-    def __init__(self, lane: Lane, path: Path, topic: str, start: int) -> None:
-        """`start` is where its frames begin."""
-        self.lane = lane
-        self.path = path
-        self.topic = topic
-        self.start = self.size = start
-        self.frames = 0
-        self.first_ms = self.last_ms = 0
-        self.handover: Handover | None = None
-
-    @property
-    def waiting(self) -> int:
-        """How many of its events Kafka has not answered for."""
-        return self.frames - (self.handover.resolved if self.handover else 0)
 
 
 class SpoolStore:
@@ -114,7 +83,8 @@ class SpoolStore:
     def append(self, data: bytes, count: int, now_ms: int) -> Segment:
         """Write `count` frames at the end, whole or not at all. Raises SpoolFull.
 
-        On return they outlive this process; once `sync` has returned, a power cut too.
+        On return they outlive this process; once `sync` has returned (at once where `sync_s` is
+        0), a power cut too.
         """
         with self._lock:
             if self.bytes + len(data) > self._options.max_bytes:
@@ -124,7 +94,11 @@ class SpoolStore:
                 )
             try:
                 descriptor, segment = self._writable(len(data))
-                _write(descriptor, data)
+                write(descriptor, data)
+                if not self._options.sync_s:
+                    _datasync(descriptor)
+                    if not segment.frames:
+                        self._sync_directory()
             except OSError as error:
                 self._take_back()
                 raise SpoolFull(
@@ -136,9 +110,7 @@ class SpoolStore:
             segment.frames += count
             segment.last_ms = now_ms
             self.bytes += len(data)
-            self._unsynced = True
-        if not self._options.sync_s:
-            self.sync()
+            self._unsynced = bool(self._options.sync_s)
         return segment
 
     def _writable(self, size_bytes: int) -> tuple[int, Segment]:
@@ -151,7 +123,7 @@ class SpoolStore:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         descriptor = os.open(path, flags, 0o600)
         try:
-            _write(descriptor, self._header)
+            write(descriptor, self._header)
         except OSError:
             os.close(descriptor)
             path.unlink()
@@ -284,8 +256,9 @@ class SpoolStore:
 
     def skip_to_end(self) -> None:
         """Move the reader behind everything: it has been handed over from memory."""
-        if self._segments:
-            self._reading, self._offset = len(self._segments) - 1, self._segments[-1].size
+        with self._lock:  # a caller may copy while the thread deletes
+            if self._segments:
+                self._reading, self._offset = len(self._segments) - 1, self._segments[-1].size
 
     def rewind(self) -> None:
         """Begin again with the oldest event that is not deleted: its handle was given up."""
@@ -299,16 +272,19 @@ class SpoolStore:
         """Delete, oldest first, the segments that Kafka has answered for, and those too old."""
         while self._segments and self._finished(self._segments[0]):
             self._delete(0)
-        for index in range(len(self._segments) - 2, self._reading, -1):
+        first_unread = self._reading + (1 if self._offset else 0)
+        for index in range(len(self._segments) - 2, first_unread - 1, -1):
             segment = self._segments[index]
             if segment.last_ms < oldest_ms:
                 self._ledger.drop(segment.waiting)
                 self._delete(index)
 
     def is_too_old(self, oldest_ms: int) -> bool:
-        """Tell whether all of the oldest segment was spooled before `oldest_ms`, and waits."""
+        """Tell whether the oldest segment was spooled before `oldest_ms`, and handed over since."""
         head = next(iter(self._segments), None)
-        return head is not None and 0 < head.last_ms < oldest_ms and head.waiting > 0
+        if head is None or head.handover is None:
+            return False
+        return 0 < head.last_ms < oldest_ms and head.waiting > 0
 
     def _finished(self, segment: Segment) -> bool:
         is_last = len(self._segments) == 1
@@ -346,7 +322,7 @@ class SpoolStore:
         claimed, self._claimed = self._claimed, []
         found: list[Segment] = []
         for lane in claimed:
-            segments = [item for path in lane.segments() if (item := _adopted(lane, path))]
+            segments = [item for path in lane.segments() if (item := adopted(lane, path))]
             if segments:
                 found += segments
             else:
@@ -384,27 +360,3 @@ class SpoolStore:
             lane.release()
         for descriptor in (*self._rolled, *([] if self._writing is None else [self._writing])):
             os.close(descriptor)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    while written := os.write(descriptor, data):
-        if written == len(data):
-            return
-        data = data[written:]  # the last bytes of the disk, or of a limit: the next write says so
-    raise OSError(errno.ENOSPC, "nothing could be written")
-
-
-def _adopted(lane: Lane, path: Path) -> Segment | None:
-    found = scan(path)
-    if found is None or not found.frames:
-        if found is None or found.torn_bytes:
-            _log.warning("%s held no whole event: %d bytes", path, path.stat().st_size)
-        path.unlink()
-        return None
-    if found.torn_bytes:
-        _log.warning("%s ended in a torn write: %d bytes cut", path, found.torn_bytes)
-        cut(path, found.size_bytes)
-    segment = Segment(lane, path, found.topic, found.start)
-    segment.size, segment.frames = found.size_bytes, found.frames
-    segment.first_ms, segment.last_ms = found.first_ms, found.last_ms
-    return segment

@@ -396,11 +396,16 @@ def test_23_a_disk_that_is_full_when_kafka_goes_keeps_in_memory_what_was_taken(
     fresh_kafka: Kafka, settings: Settings, tiny_disk: Path
 ) -> None:
     producer = _producer(settings, spool=Spool(tiny_disk, after_s=0.3))
-    _emit(producer, 0, delivery="fail_closed", timeout_s=60)  # straight to Kafka
-    (tiny_disk / "somebody else's").write_bytes(b"x" * 240_000)
+    _emit(producer, 0, delivery="fail_closed", timeout_s=60)
+    outbox: Any = producer._outbox
+    # The first connection may have taken longer than after_s: straight to Kafka from here on.
+    wait_until(outbox._live.is_set, deadline_s=30, what="it is live")
+    with (tiny_disk / "somebody else's").open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(b"x" * 4096):  # to the last byte
+            pass
     fresh_kafka.kill()
     emitted = [_emit(producer, number).id for number in range(1, 1_000)]
-    wait_until(lambda: not producer._outbox._live.is_set(), deadline_s=30, what="it is noticed")  # type: ignore[union-attr]
+    wait_until(lambda: not outbox._live.is_set(), deadline_s=30, what="it is noticed")
     emitted += [_emit(producer, number).id for number in range(1_000, 1_500)]
     fresh_kafka.start()
     wait_until(

@@ -331,6 +331,33 @@ def test_a_signal_handler_may_emit_in_the_midst_of_emit(producer: AuditProducer)
         signal.signal(signal.SIGUSR1, before)
 
 
+def test_a_signal_handler_that_emits_amid_emit_comes_behind_it_in_queue_and_sequence(
+    producer: AuditProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = producer._outbox
+    assert outbox is not None
+    taken: list[dict[str, Any]] = []
+    handled: list[Delivery] = []
+
+    def admit(_: Delivery, value: bytes) -> None:
+        if not handled:
+            signal.raise_signal(signal.SIGUSR1)
+        taken.append(orjson.loads(value))
+
+    def handle(_signal: int, _frame: object) -> None:
+        handled.append(producer.emit(action="Logout"))
+
+    monkeypatch.setattr(outbox, "_admit", admit)
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        producer.emit(action="Login")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    found = [(event["action"], event["producer"]["seq"]) for event in taken]
+    assert found == [("Login", 1), ("Logout", 2)]
+    assert taken[1]["id"] == handled[0].id
+
+
 def test_a_process_that_forgets_to_close_still_ends() -> None:
     program = f"""
 from auditbus.producers import AuditProducer
