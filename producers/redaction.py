@@ -41,7 +41,6 @@ _NEVER_SECRET = frozenset({float, bool, type(None)})
 # Structures whose members the schema names. A Change may hide its values by its `field`.
 _STRUCTURES = frozenset({Account, Actor, Context, Credential, Delegate, EventError, Target})
 _MAX_KNOWN = 4096
-_join = "\0".join
 # The names that the schema itself gives inside its objects, without `credential`.
 _SCHEMA_NAMES = (  # noqa: SIM905 -- words read better than thirty lines
     "type id name email on_behalf_of ip forwarded_for user_agent client_hints request_id session_id"
@@ -98,7 +97,7 @@ class Redactor:
         redactor._enabled = False
         return redactor
 
-    def is_clean(self, fields: dict[str, Any]) -> bool:
+    def is_clean(self, fields: dict[str, Any]) -> bool:  # noqa: C901 -- one branch a type
         """Tell quickly whether the event needs no walk.
 
         Never True where `redacted` would change something; False may be a false alarm. `fields` is
@@ -106,19 +105,33 @@ class Redactor:
         """
         if not self._enabled:
             return True
-        known = self._known
-        if not known.issuperset(fields) and not self._learn(fields):
+        known, actor = self._known, fields.get("actor")
+        if not known.issuperset(fields) and not self._learn(fields, None):
             return False
         texts: list[str] = []
-        for name, value in fields.items():
-            if type(value) is str:
-                if name not in _IDENTITY:
-                    texts.append(value)
-            elif type(value) is not int or value >= MIN_CARD:
-                exempt = "credential" if name == "actor" else None
-                if not self._gather(value, texts, exempt):
+        pending: list[Any] = [[value for name, value in fields.items() if name not in _IDENTITY]]
+        while pending:
+            container = pending.pop()
+            if type(container) is dict:
+                if not known.issuperset(container):
+                    exempt = "credential" if container is actor else None
+                    if not self._learn(container, exempt):
+                        return False
+                container = container.values()
+            for member in container:
+                kind = type(member)
+                if kind is str:
+                    texts.append(member)
+                elif kind is dict or kind is list or kind is tuple:
+                    pending.append(member)
+                elif kind is int:
+                    if member >= MIN_CARD:
+                        texts.append(str(member))
+                elif kind in self._structures:
+                    pending.append([getattr(member, name) for name in member.__struct_fields__])
+                elif kind not in _NEVER_SECRET:
                     return False
-        return self._screen(_join(texts))
+        return self._screen("\0".join(texts))
 
     def redacted(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Return the event without its secrets: JSON types alone. `fields` is not changed."""
@@ -141,52 +154,16 @@ class Redactor:
                 clean[name] = self._walk(value, ids=name in _ID_HOLDERS)
         return clean
 
-    def _gather(  # noqa: C901, PLR0911, PLR0912 -- one branch a type, on the hot path
-        self, value: Any, texts: list[str], exempt: str | None = None
-    ) -> bool:
-        """Add the texts of `value` to `texts`; False where a name or a type asks for the walk."""
-        kind = type(value)
-        if kind is dict:
-            if not self._known.issuperset(value):
-                if not self._learn(value, exempt):
-                    return False
-                if not _LABELLED.isdisjoint(value) and self._label_is_secret(value):
-                    return False
-            try:
-                texts.append(_join(value.values()))  # most objects hold texts alone
-            except TypeError:
-                for member in value.values():
-                    if type(member) is str:
-                        texts.append(member)
-                    elif not self._gather(member, texts):
-                        return False
-        elif kind is str:
-            texts.append(value)
-        elif kind is list or kind is tuple:
-            for member in value:
-                if not self._gather(member, texts):
-                    return False
-        elif kind is int:
-            if value >= MIN_CARD:
-                texts.append(str(value))
-        elif kind in self._structures:
-            return all(
-                self._gather(getattr(value, name), texts) for name in value.__struct_fields__
-            )
-        else:
-            return kind in _NEVER_SECRET
-        return True
-
-    def _learn(self, names: Iterable[Any], exempt: str | None = None) -> bool:
-        """Tell whether none of the names is a secret's, and know them from now on."""
-        for name in names:
+    def _learn(self, members: dict[str, Any], exempt: str | None) -> bool:
+        """Tell whether no name asks for the walk, and know the names from now on."""
+        for name in members:
             if name in self._known or name == exempt:
                 continue
             if self._is_secret_name(name) or not self._screen(name):
                 return False
             if name not in _LABELLED and len(self._known) < _MAX_KNOWN:
                 self._known.add(name)
-        return True
+        return _LABELLED.isdisjoint(members) or not self._label_is_secret(members)
 
     def _label_is_secret(self, members: dict[Any, Any]) -> bool:
         return any(
