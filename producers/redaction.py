@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from auditbus.producers.context import BoundMembers
 from auditbus.producers.screening import Screen
 from auditbus.producers.secret_names import SecretNames
 from auditbus.producers.secret_patterns import MARK, MIN_CARD, SecretPattern, SecretPatterns
@@ -41,6 +42,7 @@ _NEVER_SECRET = frozenset({float, bool, type(None)})
 # Structures whose members the schema names. A Change may hide its values by its `field`.
 _STRUCTURES = frozenset({Account, Actor, Context, Credential, Delegate, EventError, Target})
 _MAX_KNOWN = 4096
+_join = "\0".join
 # The names that the schema itself gives inside its objects, without `credential`.
 _SCHEMA_NAMES = (  # noqa: SIM905 -- words read better than thirty lines
     "type id name email on_behalf_of ip forwarded_for user_agent client_hints request_id session_id"
@@ -97,7 +99,7 @@ class Redactor:
         redactor._enabled = False
         return redactor
 
-    def is_clean(self, fields: dict[str, Any]) -> bool:  # noqa: C901 -- one branch a type
+    def is_clean(self, fields: dict[str, Any]) -> bool:
         """Tell quickly whether the event needs no walk.
 
         Never True where `redacted` would change something; False may be a false alarm. `fields` is
@@ -105,33 +107,23 @@ class Redactor:
         """
         if not self._enabled:
             return True
-        known, actor = self._known, fields.get("actor")
-        if not known.issuperset(fields) and not self._learn(fields, None):
+        if not self._known.issuperset(fields) and not self._learn(fields, None):
             return False
         texts: list[str] = []
-        pending: list[Any] = [[value for name, value in fields.items() if name not in _IDENTITY]]
-        while pending:
-            container = pending.pop()
-            if type(container) is dict:
-                if not known.issuperset(container):
-                    exempt = "credential" if container is actor else None
-                    if not self._learn(container, exempt):
-                        return False
-                container = container.values()
-            for member in container:
-                kind = type(member)
-                if kind is str:
-                    texts.append(member)
-                elif kind is dict or kind is list or kind is tuple:
-                    pending.append(member)
-                elif kind is int:
-                    if member >= MIN_CARD:
-                        texts.append(str(member))
-                elif kind in self._structures:
-                    pending.append([getattr(member, name) for name in member.__struct_fields__])
-                elif kind not in _NEVER_SECRET:
+        pending: list[Any] = []
+        for name, value in fields.items():
+            kind = type(value)
+            if kind is str:
+                if name not in _IDENTITY:
+                    texts.append(value)
+            elif kind is BoundMembers:
+                if value.clean_for is not self and not self._bound_is_clean(name, value):
                     return False
-        return self._screen("\0".join(texts))
+            elif kind is dict or kind is list:
+                pending.append(value)
+            elif kind is not int or value >= MIN_CARD:
+                pending.append((value,))
+        return self._gather(pending, texts, fields.get("actor")) and self._screen(_join(texts))
 
     def redacted(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Return the event without its secrets: JSON types alone. `fields` is not changed."""
@@ -153,6 +145,39 @@ class Redactor:
             else:
                 clean[name] = self._walk(value, ids=name in _ID_HOLDERS)
         return clean
+
+    def _bound_is_clean(self, name: str, members: BoundMembers) -> bool:
+        """Judge what is bound when it is first met: the other events of the request need not."""
+        if not self.is_clean({name: dict(members)}):
+            return False
+        members.clean_for = self
+        return True
+
+    def _gather(self, pending: list[Any], texts: list[str], actor: Any) -> bool:  # noqa: C901 -- one branch a type
+        """Add all texts in `pending` to `texts`; False where a name or a type asks for the walk."""
+        known = self._known
+        while pending:
+            container = pending.pop()
+            if type(container) is dict:
+                if not known.issuperset(container):
+                    exempt = "credential" if container is actor else None
+                    if not self._learn(container, exempt):
+                        return False
+                container = container.values()
+            for member in container:
+                kind = type(member)
+                if kind is str:
+                    texts.append(member)
+                elif kind is dict or kind is list or kind is tuple:
+                    pending.append(member)
+                elif kind is int:
+                    if member >= MIN_CARD:
+                        texts.append(str(member))
+                elif kind in self._structures:
+                    pending.append([getattr(member, name) for name in member.__struct_fields__])
+                elif kind not in _NEVER_SECRET:
+                    return False
+        return True
 
     def _learn(self, members: dict[str, Any], exempt: str | None) -> bool:
         """Tell whether no name asks for the walk, and know the names from now on."""
