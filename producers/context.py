@@ -215,11 +215,14 @@ def _plain(fields: Mapping[str, Any]) -> Fields:
 
 
 def _members(name: str, value: Any) -> Fields | None:
-    if isinstance(value, msgspec.Struct):
-        value = msgspec.to_builtins(value)
-    if value is not None and not isinstance(value, Mapping):
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        value = dict(value)
+    elif not isinstance(value, msgspec.Struct):
         raise TypeError(f"{name}: a mapping or its structure, not {type(value).__name__}")
-    return None if value is None else dict(value)
+    copied: Fields = msgspec.to_builtins(value)  # deep; raises TypeError for what no event holds
+    return copied
 
 
 def _known(name: str) -> str:

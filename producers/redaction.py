@@ -8,7 +8,9 @@ event walked.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date, datetime, time
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import orjson
@@ -38,7 +40,7 @@ _ID_NAMES = frozenset({"id", "request_id", "session_id", "trace_id"})
 _ID_HOLDERS = frozenset({"actor", "targets", "context", "producer"})
 _LABELS = ("field", "name", "key", "header")
 _LABELLED = frozenset({"value", "before", "after", "old", "new", "old_value", "new_value"})
-_NEVER_SECRET = frozenset({float, bool, type(None)})
+_NEVER_SECRET = frozenset({float, bool, type(None), UUID, datetime, date, time})
 # Structures whose members the schema names. A Change may hide its values by its `field`.
 _STRUCTURES = frozenset({Account, Actor, Context, Credential, Delegate, EventError, Target})
 _MAX_KNOWN = 4096
@@ -130,12 +132,14 @@ class Redactor:
         if not self._enabled:
             return fields
         clean: dict[str, Any] = {}
+        unknown = {name: value for name, value in fields.items() if name not in _TOP_LEVEL}
+        unknown_clean = iter(self._members(unknown, ids=False, keep=None).items())
         for name, value in fields.items():
-            if name in _IDENTITY:
+            if name in unknown:
+                shown, new = next(unknown_clean)
+                clean[shown] = new
+            elif name in _IDENTITY:
                 clean[name] = value
-            elif name not in _TOP_LEVEL:
-                is_hidden = self._is_secret(name, value) and not _holds_nothing(value)
-                self._add(clean, name, MARK if is_hidden else self._walk(value))
             elif name == "account":
                 clean[name] = self._account(value)
             elif name == "actor":
