@@ -43,7 +43,7 @@ _LABELLED = frozenset({"value", "before", "after", "old", "new", "old_value", "n
 _NEVER_SECRET = frozenset({float, bool, type(None), UUID, datetime, date, time})
 # Structures whose members the schema names. A Change may hide its values by its `field`.
 _STRUCTURES = frozenset({Account, Actor, Context, Credential, Delegate, EventError, Target})
-_MAX_KNOWN = 4096
+_MAX_KNOWN, _MAX_KNOWN_CHARACTERS = 4096, 64
 _join = "\0".join
 # The names that the schema itself gives inside its objects, without `credential`.
 _SCHEMA_NAMES = (  # noqa: SIM905 -- words read better than thirty lines
@@ -190,7 +190,9 @@ class Redactor:
                 continue
             if self._is_secret_name(name) or not self._screen(name):
                 return False
-            if name not in _LABELLED and len(self._known) < _MAX_KNOWN:
+            if name in _LABELLED or len(name) > _MAX_KNOWN_CHARACTERS:
+                continue
+            if len(self._known) < _MAX_KNOWN:
                 self._known.add(name)
         return _LABELLED.isdisjoint(members) or not self._label_is_secret(members)
 
