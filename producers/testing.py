@@ -11,21 +11,39 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 import orjson
 
 from auditbus.producers.assembly import EventAssembler
-from auditbus.producers.delivery import Delivery
 from auditbus.producers.fields import EventFields
 from auditbus.producers.redaction import Redactor
 from auditbus.runtime.errors import DeliveryFailed, ProducerClosed
 from auditbus.schemas.catalogue import Catalogue
 
-__all__ = ["RecordingProducer"]
+__all__ = ["Acknowledged", "RecordingProducer"]
 
 Event = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """What a Delivery says once Kafka has the event."""
+
+    id: str
+    done: bool = True
+    acknowledged: bool = True
+    spooled: bool = False
+    exception: None = None
+
+    def wait(self, timeout_s: float) -> None:
+        """Return at once."""
+
+    def add_done_callback(self, callback: Callable[[Any], object]) -> None:
+        """Call it at once."""
+        callback(self)
 
 
 class RecordingProducer:
@@ -88,7 +106,7 @@ class RecordingProducer:
         delivery: str | None = None,  # noqa: ARG002 -- AuditProducer's: here all is acknowledged
         timeout_s: float = 10.0,  # noqa: ARG002
         **fields: Unpack[EventFields],
-    ) -> Delivery:
+    ) -> Acknowledged:
         """Keep one event. Raises InvalidEvent, ProducerClosed, and what `failing` was given."""
         raw, _, event_id = self._assemble({**(event or {}), **fields})
         if self._error is not None:
@@ -97,7 +115,7 @@ class RecordingProducer:
             if self._closed:
                 raise ProducerClosed("the producer is closed")
             self._events.append(orjson.loads(raw))
-        return _Acknowledged(event_id)
+        return Acknowledged(event_id)
 
     def emit_and_wait(
         self,
@@ -106,7 +124,7 @@ class RecordingProducer:
         *,
         timeout_s: float = 10.0,
         **fields: Unpack[EventFields],
-    ) -> Delivery:
+    ) -> Acknowledged:
         """Do as `emit`."""
         return self.emit(event, timeout_s=timeout_s, **fields)
 
@@ -118,7 +136,7 @@ class RecordingProducer:
         delivery: str | None = None,
         timeout_s: float = 10.0,
         **fields: Unpack[EventFields],
-    ) -> Delivery:
+    ) -> Acknowledged:
         """Do as `emit`."""
         return self.emit(event, delivery=delivery, timeout_s=timeout_s, **fields)
 
@@ -167,33 +185,6 @@ class RecordingProducer:
         if matching:
             shown = "\n".join(_shown(event) for event in matching[:3])
             raise AssertionError(f"{len(matching)} audit events recorded, none expected:\n{shown}")
-
-
-class _Acknowledged(Delivery):
-    """A delivery that is done."""
-
-    __slots__ = ()
-
-    def __init__(self, event_id: str) -> None:
-        self.id = event_id
-
-    @property
-    def done(self) -> bool:
-        return True
-
-    @property
-    def spooled(self) -> bool:
-        return False
-
-    @property
-    def exception(self) -> None:
-        return None
-
-    def wait(self, timeout_s: float) -> None:
-        """Return at once."""
-
-    def add_done_callback(self, callback: Callable[[Delivery], object]) -> None:
-        callback(self)
 
 
 def _matches(actual: Any, expected: Any) -> bool:
