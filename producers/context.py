@@ -9,6 +9,7 @@ Elsewhere `bind` counts for the thread or task, and `bound` always for its block
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -46,14 +47,39 @@ class BoundFields(TypedDict, total=False):
     context: Context | Members | None
 
 
+class BoundMembers(dict[str, Any]):
+    """Members as they were bound, never changed: what has once been judged need not be again."""
+
+    __slots__ = ("clean_for",)
+
+    def __init__(self, members: Members) -> None:
+        super().__init__(members)
+        self.clean_for: object = None
+        """The Redactor that has found nothing in them."""
+
+
 class _Scope:
     """What is bound here; a request's scope is one object, which all its threads and tasks see."""
 
-    __slots__ = ("fields", "request")
+    __slots__ = ("_ready", "fields", "request")
 
     def __init__(self, fields: Fields, request: _Scope | None = None) -> None:
         self.fields = fields  # replaced, never changed: another thread may be reading it
         self.request = request
+        self._ready: tuple[Fields, Fields | None, dict[str, BoundMembers]] | None = None
+
+    def ready(self) -> dict[str, BoundMembers]:
+        """Return what an event gets, made once for all events of the scope."""
+        own, outer = self.fields, None if self.request is None else self.request.fields
+        made = self._ready
+        if made is None or made[0] is not own or made[1] is not outer:
+            members = {
+                name: BoundMembers(_without_none(value))
+                for name, value in self.resolved().items()
+                if value is not None
+            }
+            made = self._ready = (own, outer, members)
+        return made[2]
 
     def resolved(self) -> Fields:
         if self.request is None or self.request is self:
@@ -142,7 +168,7 @@ def current() -> Fields:
     """Return what an event emitted here would get: for the service's own logs. A copy."""
     fields: Fields = {}
     add_bound(fields)
-    return fields
+    return copy.deepcopy({name: dict(members) for name, members in fields.items()})
 
 
 def add_bound(fields: Fields) -> None:
@@ -155,27 +181,24 @@ def add_bound(fields: Fields) -> None:
     trace_id = current_trace_id()
     if scope is None and trace_id is None:
         return
-    given = {} if scope is None else scope.resolved()
+    given: Mapping[str, Any] = {} if scope is None else scope.ready()
     for name in ("actor", "account"):
-        if fields.get(name) is None and (value := given.get(name)) is not None:
-            fields[name] = value
-    context = given.get("context") or {}
-    if trace_id is not None:
-        context = {**context, "trace_id": trace_id}
-    if not context:
+        if name in given and fields.get(name) is None:
+            fields[name] = given[name]
+    context, own = given.get("context"), fields.get("context")
+    if own is None and trace_id is None:
+        if context:
+            fields["context"] = context
         return
-    own = fields.get("context")
     if isinstance(own, Context):
         own = msgspec.to_builtins(own)
     if own is None or isinstance(own, Mapping):
-        fields["context"] = _without_none(context, own)
+        trace = {} if trace_id is None else {"trace_id": trace_id}
+        fields["context"] = {**(context or {}), **trace, **_without_none(own or {})}
 
 
-def _without_none(context: Members, own: Members | None) -> Fields:
-    merged = dict(context)
-    if own:
-        merged.update((name, value) for name, value in own.items() if value is not None)
-    return {name: value for name, value in merged.items() if value is not None}
+def _without_none(members: Members) -> Fields:
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def _overlaid(under: Fields, over: Fields) -> Fields:
@@ -192,11 +215,14 @@ def _plain(fields: Mapping[str, Any]) -> Fields:
 
 
 def _members(name: str, value: Any) -> Fields | None:
-    if isinstance(value, msgspec.Struct):
-        value = msgspec.to_builtins(value)
-    if value is not None and not isinstance(value, Mapping):
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        value = dict(value)
+    elif not isinstance(value, msgspec.Struct):
         raise TypeError(f"{name}: a mapping or its structure, not {type(value).__name__}")
-    return None if value is None else dict(value)
+    copied: Fields = msgspec.to_builtins(value)  # deep; raises TypeError for what no event holds
+    return copied
 
 
 def _known(name: str) -> str:

@@ -15,7 +15,7 @@ from auditbus.runtime.errors import DeliveryFailed
 if TYPE_CHECKING:
     from auditbus.producers.spool.handover import Handover
 
-__all__ = ["Delivery", "DeliveryLedger", "acknowledged"]
+__all__ = ["Delivery", "DeliveryLedger"]
 
 _log = logging.getLogger("auditbus.producers")
 _TIMED_OUT = frozenset({KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT})  # noqa: SLF001
@@ -261,11 +261,6 @@ class Delivery(msgspec.Struct, gc=False, eq=False):
                 callback(self)
             except Exception:  # noqa: BLE001 -- a service's callback; the reports must go on
                 _log.exception("delivery callback failed")
-
-
-def acknowledged(event_id: str) -> Delivery:
-    """Return the handle of an event that is delivered already; for doubles of the producer."""
-    return Delivery(event_id, DeliveryLedger(), _state=_ACKNOWLEDGED)
 
 
 def _failure(event_id: str, error: KafkaError, topic: str | None) -> DeliveryFailed:

@@ -23,12 +23,13 @@ Source = Callable[[Mapping[str, Any]], Any]
 
 _log = logging.getLogger("auditbus.producers")
 _MAX_MESSAGE = 2048
+_OPTIONS = ("delivery", "timeout_s")
 
 
 class Emitter(Protocol):
     """What takes events: an AuditProducer, a RecordingProducer."""
 
-    def emit(self, event: Mapping[str, Any] | None = None, /) -> Any:
+    def emit(self, event: Mapping[str, Any] | None = None, /, **options: Any) -> Any:
         """Take one event."""
 
 
@@ -49,8 +50,9 @@ class Recording:
     """
 
     def __init__(self, audit: Emitter, **fields: Any) -> None:
-        """Take what `emit` takes; more can be set until the block ends."""
+        """Take what `emit` takes, `delivery` and `timeout_s` too; more can be set until the end."""
         self._audit = audit
+        self._options = {name: fields.pop(name) for name in _OPTIONS if name in fields}
         self._fields = fields
         self._started_ns = 0
         self.targets: Sequence[Any] | None = fields.get("targets")
@@ -82,7 +84,7 @@ class Recording:
         """Emit; never swallows the block's exception."""
         fields = self._finished(error)
         try:
-            self._audit.emit(fields)
+            self._audit.emit(fields, **self._options)
         except Exception as lost:  # noqa: BLE001 -- the service's own result comes first
             self._lost(lost, error)
 
@@ -101,9 +103,9 @@ class Recording:
         emit_async = getattr(self._audit, "emit_async", None)
         try:
             if emit_async is None:
-                self._audit.emit(fields)
+                self._audit.emit(fields, **self._options)
             else:
-                await emit_async(fields)
+                await emit_async(fields, **self._options)
         except Exception as lost:  # noqa: BLE001 -- the service's own result comes first
             self._lost(lost, error)
 
@@ -129,8 +131,10 @@ class Recording:
         if error is not None:
             error.add_note(f"auditbus: the event {action} of this failure is lost: {reason}")
             return
-        certainty_of = getattr(self._audit, "certainty_of", None)
-        if certainty_of is not None and certainty_of(action) == "fail_closed":
+        certainty = self._options.get("delivery")
+        if certainty is None and (ask := getattr(self._audit, "certainty_of", None)) is not None:
+            certainty = ask(action)
+        if certainty == "fail_closed":
             raise lost
 
 

@@ -8,11 +8,14 @@ event walked.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date, datetime, time
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import orjson
 
+from auditbus.producers.context import BoundMembers
 from auditbus.producers.screening import Screen
 from auditbus.producers.secret_names import SecretNames
 from auditbus.producers.secret_patterns import MARK, MIN_CARD, SecretPattern, SecretPatterns
@@ -37,10 +40,10 @@ _ID_NAMES = frozenset({"id", "request_id", "session_id", "trace_id"})
 _ID_HOLDERS = frozenset({"actor", "targets", "context", "producer"})
 _LABELS = ("field", "name", "key", "header")
 _LABELLED = frozenset({"value", "before", "after", "old", "new", "old_value", "new_value"})
-_NEVER_SECRET = frozenset({float, bool, type(None)})
+_NEVER_SECRET = frozenset({float, bool, type(None), UUID, datetime, date, time})
 # Structures whose members the schema names. A Change may hide its values by its `field`.
 _STRUCTURES = frozenset({Account, Actor, Context, Credential, Delegate, EventError, Target})
-_MAX_KNOWN = 4096
+_MAX_KNOWN, _MAX_KNOWN_CHARACTERS = 4096, 64
 _join = "\0".join
 # The names that the schema itself gives inside its objects, without `credential`.
 _SCHEMA_NAMES = (  # noqa: SIM905 -- words read better than thirty lines
@@ -106,31 +109,37 @@ class Redactor:
         """
         if not self._enabled:
             return True
-        known = self._known
-        if not known.issuperset(fields) and not self._learn(fields):
+        if not self._known.issuperset(fields) and not self._learn(fields, None):
             return False
         texts: list[str] = []
+        pending: list[Any] = []
         for name, value in fields.items():
-            if type(value) is str:
+            kind = type(value)
+            if kind is str:
                 if name not in _IDENTITY:
                     texts.append(value)
-            elif type(value) is not int or value >= MIN_CARD:
-                exempt = "credential" if name == "actor" else None
-                if not self._gather(value, texts, exempt):
+            elif kind is BoundMembers:
+                if value.clean_for is not self and not self._bound_is_clean(name, value):
                     return False
-        return self._screen(_join(texts))
+            elif kind is dict or kind is list:
+                pending.append(value)
+            elif kind is not int or value >= MIN_CARD:
+                pending.append((value,))
+        return self._gather(pending, texts, fields.get("actor")) and self._screen(_join(texts))
 
     def redacted(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Return the event without its secrets: JSON types alone. `fields` is not changed."""
         if not self._enabled:
             return fields
         clean: dict[str, Any] = {}
+        unknown = {name: value for name, value in fields.items() if name not in _TOP_LEVEL}
+        unknown_clean = iter(self._members(unknown, ids=False, keep=None).items())
         for name, value in fields.items():
-            if name in _IDENTITY:
+            if name in unknown:
+                shown, new = next(unknown_clean)
+                clean[shown] = new
+            elif name in _IDENTITY:
                 clean[name] = value
-            elif name not in _TOP_LEVEL:
-                is_hidden = self._is_secret(name, value) and not _holds_nothing(value)
-                self._add(clean, name, MARK if is_hidden else self._walk(value))
             elif name == "account":
                 clean[name] = self._account(value)
             elif name == "actor":
@@ -141,52 +150,51 @@ class Redactor:
                 clean[name] = self._walk(value, ids=name in _ID_HOLDERS)
         return clean
 
-    def _gather(  # noqa: C901, PLR0911, PLR0912 -- one branch a type, on the hot path
-        self, value: Any, texts: list[str], exempt: str | None = None
-    ) -> bool:
-        """Add the texts of `value` to `texts`; False where a name or a type asks for the walk."""
-        kind = type(value)
-        if kind is dict:
-            if not self._known.issuperset(value):
-                if not self._learn(value, exempt):
-                    return False
-                if not _LABELLED.isdisjoint(value) and self._label_is_secret(value):
-                    return False
-            try:
-                texts.append(_join(value.values()))  # most objects hold texts alone
-            except TypeError:
-                for member in value.values():
-                    if type(member) is str:
-                        texts.append(member)
-                    elif not self._gather(member, texts):
-                        return False
-        elif kind is str:
-            texts.append(value)
-        elif kind is list or kind is tuple:
-            for member in value:
-                if not self._gather(member, texts):
-                    return False
-        elif kind is int:
-            if value >= MIN_CARD:
-                texts.append(str(value))
-        elif kind in self._structures:
-            return all(
-                self._gather(getattr(value, name), texts) for name in value.__struct_fields__
-            )
-        else:
-            return kind in _NEVER_SECRET
+    def _bound_is_clean(self, name: str, members: BoundMembers) -> bool:
+        """Judge what is bound when it is first met: the other events of the request need not."""
+        if not self.is_clean({name: dict(members)}):
+            return False
+        members.clean_for = self
         return True
 
-    def _learn(self, names: Iterable[Any], exempt: str | None = None) -> bool:
-        """Tell whether none of the names is a secret's, and know them from now on."""
-        for name in names:
+    def _gather(self, pending: list[Any], texts: list[str], actor: Any) -> bool:  # noqa: C901 -- one branch a type
+        """Add all texts in `pending` to `texts`; False where a name or a type asks for the walk."""
+        known = self._known
+        while pending:
+            container = pending.pop()
+            if type(container) is dict:
+                if not known.issuperset(container):
+                    exempt = "credential" if container is actor else None
+                    if not self._learn(container, exempt):
+                        return False
+                container = container.values()
+            for member in container:
+                kind = type(member)
+                if kind is str:
+                    texts.append(member)
+                elif kind is dict or kind is list or kind is tuple:
+                    pending.append(member)
+                elif kind is int:
+                    if member >= MIN_CARD:
+                        texts.append(str(member))
+                elif kind in self._structures:
+                    pending.append([getattr(member, name) for name in member.__struct_fields__])
+                elif kind not in _NEVER_SECRET:
+                    return False
+        return True
+
+    def _learn(self, members: dict[str, Any], exempt: str | None) -> bool:
+        """Tell whether no name asks for the walk, and know the names from now on."""
+        for name in members:
             if name in self._known or name == exempt:
                 continue
             if self._is_secret_name(name) or not self._screen(name):
                 return False
-            if name not in _LABELLED and len(self._known) < _MAX_KNOWN:
+            if name in _LABELLED or len(name) > _MAX_KNOWN_CHARACTERS:
+                continue
+            if len(self._known) < _MAX_KNOWN:
                 self._known.add(name)
-        return True
+        return _LABELLED.isdisjoint(members) or not self._label_is_secret(members)
 
     def _label_is_secret(self, members: dict[Any, Any]) -> bool:
         return any(

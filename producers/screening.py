@@ -35,7 +35,7 @@ class Screen:
             return False
         folded = text.encode("utf-8", "surrogatepass").translate(_FOLD)
         return not (
-            _DASHED(folded)
+            (("-" in text or "_" in text) and _DASHED(folded))
             or _DIGITS(folded)
             or (":" in text and _COLON(folded))
             or _BEARER(folded)

@@ -15,7 +15,7 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+").findall
 _SEGMENTS = re.compile(r"[.\[\]/]+").split
 _MAX_NAME_CHARACTERS = 256
 _MAX_WINDOW = 3  # the longest term has three words
-_MAX_REMEMBERED = 4096
+_MAX_REMEMBERED, _MAX_REMEMBERED_CHARACTERS = 4096, 64
 
 # Written without separators: every run of up to three words of a name is compared, joined.
 _TERMS = frozenset(
@@ -60,6 +60,8 @@ class SecretNames:
         verdict = self._remembered.get(name)
         if verdict is None:
             verdict = self._judge(name[-_MAX_NAME_CHARACTERS:])
+            if len(name) > _MAX_REMEMBERED_CHARACTERS:
+                return verdict
             if len(self._remembered) >= _MAX_REMEMBERED:  # names made of data: begin anew
                 self._remembered.clear()
             self._remembered[name] = verdict

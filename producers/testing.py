@@ -11,22 +11,40 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 import orjson
 
 from auditbus.producers.assembly import EventAssembler
-from auditbus.producers.delivery import Delivery, acknowledged
 from auditbus.producers.fields import EventFields
 from auditbus.producers.metrics import ProducerMetrics
 from auditbus.producers.redaction import Redactor
 from auditbus.runtime.errors import DeliveryFailed, ProducerClosed
 from auditbus.schemas.catalogue import Catalogue
 
-__all__ = ["RecordingProducer"]
+__all__ = ["Acknowledged", "RecordingProducer"]
 
 Event = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """What a Delivery says once Kafka has the event."""
+
+    id: str
+    done: bool = True
+    acknowledged: bool = True
+    spooled: bool = False
+    exception: None = None
+
+    def wait(self, timeout_s: float) -> None:
+        """Return at once."""
+
+    def add_done_callback(self, callback: Callable[[Any], object]) -> None:
+        """Call it at once."""
+        callback(self)
 
 
 class RecordingProducer:
@@ -89,7 +107,7 @@ class RecordingProducer:
         delivery: str | None = None,  # noqa: ARG002 -- AuditProducer's: here all is acknowledged
         timeout_s: float = 10.0,  # noqa: ARG002
         **fields: Unpack[EventFields],
-    ) -> Delivery:
+    ) -> Acknowledged:
         """Keep one event. Raises InvalidEvent, ProducerClosed, and what `failing` was given."""
         raw, _, event_id = self._assemble({**(event or {}), **fields})
         if self._error is not None:
@@ -98,7 +116,7 @@ class RecordingProducer:
             if self._closed:
                 raise ProducerClosed("the producer is closed")
             self._events.append(orjson.loads(raw))
-        return acknowledged(event_id)
+        return Acknowledged(event_id)
 
     def emit_and_wait(
         self,
@@ -107,7 +125,7 @@ class RecordingProducer:
         *,
         timeout_s: float = 10.0,
         **fields: Unpack[EventFields],
-    ) -> Delivery:
+    ) -> Acknowledged:
         """Do as `emit`."""
         return self.emit(event, timeout_s=timeout_s, **fields)
 
@@ -119,7 +137,7 @@ class RecordingProducer:
         delivery: str | None = None,
         timeout_s: float = 10.0,
         **fields: Unpack[EventFields],
-    ) -> Delivery:
+    ) -> Acknowledged:
         """Do as `emit`."""
         return self.emit(event, delivery=delivery, timeout_s=timeout_s, **fields)
 

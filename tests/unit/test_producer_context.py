@@ -76,10 +76,26 @@ def test_bind_and_unbind(audit_events: RecordingProducer) -> None:
 
 
 def test_what_is_bound_later_changes_nothing_bound_before() -> None:
-    members = {"type": "user", "id": "ann"}
+    members: dict[str, Any] = {"type": "user", "id": "ann", "credential": {"id": "k-1"}}
     with bound(actor=members):
         members["id"] = "eve"
-        assert current()["actor"]["id"] == "ann"
+        members["credential"]["id"] = "k-2"
+        current()["actor"]["credential"]["id"] = "k-3"
+        assert current()["actor"] == {"type": "user", "id": "ann", "credential": {"id": "k-1"}}
+
+
+def test_a_secret_that_is_bound_is_redacted_in_every_event(
+    audit_events: RecordingProducer,
+) -> None:
+    with bound(actor={**ANN, "name": "password=hunter2"}, context={"user_agent": "token=abc"}):
+        for _ in range(3):
+            found = recorded(audit_events)
+            assert found["actor"]["name"] == "password=[redacted]"
+            assert found["context"] == {"user_agent": "token=[redacted]"}
+    with bound(actor=ANN):
+        audit_events.emit(action="Login", metadata={"password": "x"})
+        audit_events.emit(action="Login", metadata={"password": "x"})
+    assert all(event["metadata"]["password"] == "[redacted]" for event in audit_events.events[3:])
 
 
 def test_only_what_an_event_has_can_be_bound() -> None:

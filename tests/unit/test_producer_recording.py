@@ -285,7 +285,17 @@ def test_fail_closed_raises_after_success_and_not_over_the_blocks_own_error() ->
             delete(fail=True)
         with Recording(audit, action="Login"):
             pass
+        with (
+            pytest.raises(DeliveryFailed),
+            Recording(audit, action="Login", delivery="fail_closed", timeout_s=1),
+        ):
+            pass
+        with Recording(audit, action="StorageDeleted", delivery="best_effort"):
+            pass
     assert caught.value.__notes__
+    with Recording(audit, action="Login", delivery="fail_closed", timeout_s=1):
+        pass
+    assert "delivery" not in audit.events[0]
 
 
 def test_what_is_bound_is_in_it(audit_events: RecordingProducer) -> None:

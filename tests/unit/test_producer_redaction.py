@@ -201,6 +201,12 @@ def test_a_value_beside_its_name_is_hidden_too() -> None:
     ]
 
 
+def test_a_name_and_a_value_among_unknown_fields() -> None:
+    event = assembled(name="token", value="abc", kept=1, other={"password": "x"})
+    assert (event["name"], event["value"], event["kept"]) == ("token", MARK, 1)
+    assert event["other"] == {"password": MARK}
+
+
 def test_structures_and_objects_of_other_types_are_looked_into() -> None:
     @dataclasses.dataclass
     class Request:

@@ -37,9 +37,10 @@ def test_it_takes_and_refuses_what_the_real_one_does(audit_events: RecordingProd
     audit_events.assert_nothing_recorded()
 
 
-def test_it_has_every_method_of_the_real_one() -> None:
+def test_it_has_what_services_call_on_the_real_one() -> None:
+    of_processes = {"after_fork_in_child", "at_exit", "metrics"}
     for name, method in inspect.getmembers(AuditProducer, inspect.isfunction):
-        if not name.startswith("_"):
+        if not name.startswith("_") and name not in of_processes:
             given = inspect.signature(getattr(RecordingProducer, name)).parameters
             assert given.keys() >= inspect.signature(method).parameters.keys(), name
 
@@ -183,7 +184,7 @@ def test_an_emit_that_logs_does_not_come_back(log: logging.Logger) -> None:
     calls: list[str] = []
 
     class Talkative:
-        def emit(self, _event: object = None) -> None:
+        def emit(self, _event: object = None, **_: object) -> None:
             calls.append("emit")
             log.info("again", extra={"audit": {"action": "Login"}})
 
