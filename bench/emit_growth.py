@@ -12,7 +12,7 @@ from bench.emit import EVENT, SERVICE, service_context
 from bench.report import Measured
 
 _TOPIC = "bench.growth"
-_CALLS = int(os.environ.get("BENCH_CALLS", "10000000"))
+_CALLS = int(os.environ.get("AUDITBUS_BENCH_CALLS", "10000000"))
 _WARM_UP_CALLS = 300_000
 
 

@@ -11,7 +11,7 @@ from auditbus.producers import Redactor, bound
 from auditbus.producers.assembly import EventAssembler
 from auditbus.producers.context import add_bound
 from auditbus.schemas import Catalogue
-from bench.emit import _EVENT
+from bench.emit import EVENT as _EVENT
 from bench.report import Measured
 
 _ROUNDS, _CALLS = 15, 2_000
