@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import statistics
 import tempfile
 import time
@@ -18,8 +19,8 @@ from bench.broker import create_topic, kafka
 from bench.report import Measured
 
 _TOPIC = "bench.imported"
-_RECORDS = 150_000
-_ROUNDS = 3
+_RECORDS = int(os.environ.get("AUDITBUS_BENCH_IMPORT_RECORDS", "150000"))
+_ROUNDS = int(os.environ.get("AUDITBUS_BENCH_IMPORT_ROUNDS", "3"))
 _SESSIONS = 500
 _STEP_RECORDS = 5_000
 _SOURCE = FORMATS["cloudtrail"]

@@ -208,6 +208,10 @@ class AuditProducer:
             lambda: self.emit(event, delivery=delivery, timeout_s=timeout_s, **fields)
         )
 
+    def certainty_of(self, action: object) -> Certainty:
+        """Return the certainty of this action's events, where a call does not choose."""
+        return self._certainty.of(action, None)
+
     def metrics(self) -> ProducerMetrics:
         """Return what this producer has taken and what became of it, in this process; cheap."""
         return ProducerMetrics() if self._outbox is None else self._outbox.metrics()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from auditbus.producers import (
+    AuditProducer,
     DeliveryFailed,
     QueueFull,
     Recording,
@@ -296,6 +297,14 @@ def test_fail_closed_raises_after_success_and_not_over_the_blocks_own_error() ->
     with Recording(audit, action="Login", delivery="fail_closed", timeout_s=1):
         pass
     assert "delivery" not in audit.events[0]
+
+
+def test_the_real_producers_fail_closed_actions_fail_a_recorded_block() -> None:
+    nobody = "127.0.0.1:9"
+    audit = AuditProducer(nobody, delivery={"StorageDeleted": "fail_closed"})
+    with pytest.raises(DeliveryFailed), Recording(audit, action="StorageDeleted", timeout_s=0.2):
+        pass
+    audit.close(timeout_s=0.1)
 
 
 def test_what_is_bound_is_in_it(audit_events: RecordingProducer) -> None:
