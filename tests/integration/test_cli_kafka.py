@@ -80,6 +80,8 @@ def test_emit_publishes_what_is_valid_and_names_line_and_field_of_the_rest(
     values = _published(settings, 3)
     assert len(values) == 3
     by_id = {json.loads(value)["id"]: json.loads(value) for value in values}
+    stamp = by_id[whole["id"]].pop("producer")  # added; nothing else is changed
+    assert stamp["seq"] == 1
     assert by_id[whole["id"]] == whole
     for value in values:
         filled = validate(value)
