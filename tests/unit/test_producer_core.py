@@ -413,3 +413,12 @@ def test_a_structure_with_a_wrong_type_inside_is_refused_though_it_looks_right(p
     with pytest.raises(InvalidEvent) as refused:
         producer.emit(action="Login", account=Account(id=7))  # type: ignore[arg-type]
     assert refused.value.field == "account.id"
+
+
+def test_what_the_stream_would_refuse_for_its_time_is_refused_at_once(
+    producer: AuditProducer,
+) -> None:
+    for far in ("1970-01-01T00:00:00Z", "2100-01-01T00:00:00Z"):
+        with pytest.raises(InvalidEvent, match="10 years") as refused:
+            producer.emit(action="Login", occurred_at=far)
+        assert refused.value.field == "occurred_at"
