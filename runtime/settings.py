@@ -20,6 +20,7 @@ from auditbus.schemas.topics import TopicNames
 
 __all__ = [
     "ClickHouseSettings",
+    "ConsoleSettings",
     "ForwarderSettings",
     "KafkaSettings",
     "LogSettings",
@@ -140,6 +141,17 @@ class ForwarderSettings(_Section):
     """Port of /healthz, /readyz and /metrics; 0 takes a free one."""
 
 
+class ConsoleSettings(_Section):
+    """The audit log screen and the API."""
+
+    host: str = "127.0.0.1"
+    """Address to serve at."""
+    port: int = Field(8080, ge=1, le=65535)
+    """Port of the screen, the API, /healthz, /readyz and /metrics."""
+    administrator_token: SecretStr | None = Field(None, min_length=20)
+    """First token, with which grants and other tokens are made; in local mode that of DIR/token."""
+
+
 class LogSettings(_Section):
     """Logs go to standard error."""
 
@@ -157,6 +169,7 @@ class Settings(_Section):
     stream: StreamSettings = StreamSettings()
     sink: SinkSettings = SinkSettings()
     forwarder: ForwarderSettings = ForwarderSettings()
+    console: ConsoleSettings = ConsoleSettings()
     log: LogSettings = LogSettings()
     data_dir: Path = Path(".auditbus")
     """Where local mode keeps its data."""

@@ -1,4 +1,4 @@
-"""`auditbus stream`, `sink`, `forwarder`: one long-running role each, for production."""
+"""`auditbus stream`, `sink`, `forwarder`, `console`: one long-running role each, for production."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from auditbus.runtime.extras import requires_extra
 from auditbus.runtime.settings import load_settings
 
-__all__ = ["forwarder", "sink", "stream"]
+__all__ = ["console", "forwarder", "sink", "stream"]
 
 _config = click.option(
     "--config",
@@ -55,6 +55,21 @@ def forwarder(config: Path | None) -> None:
     """
     reload = partial(load_settings, config_file=config)
     _run("forwarder", "forwarder", "auditbus.sinks.siem", config, reload=reload)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  auditbus console
+  AUDITBUS_CLICKHOUSE_URL=http://clickhouse:8123 auditbus console --config /etc/auditbus.toml
+
+Start it several times behind a load balancer to scale. SIGTERM ends it in good order. It serves at
+AUDITBUS_CONSOLE_HOST and AUDITBUS_CONSOLE_PORT: the screen, the API, health and metrics."""
+)
+@_config
+def console(config: Path | None) -> None:
+    """Run the console: the audit log screen and the API."""
+    _run("console", "console", "auditbus.console.web", config)
 
 
 def _run(role: str, extra: str, module: str, config: Path | None, **options: object) -> None:

@@ -29,6 +29,7 @@ _COMMANDS = {
     "stream": (f"{_CLI}.roles", "stream", "Run the stream: validate, locate, route."),
     "sink": (f"{_CLI}.roles", "sink", "Run the ClickHouse sink."),
     "forwarder": (f"{_CLI}.roles", "forwarder", "Run the SIEM forwarder."),
+    "console": (f"{_CLI}.roles", "console", "Run the audit log screen and the API."),
 }
 
 

@@ -45,7 +45,16 @@ Examples:
     metavar="URL",
     help="Use this ClickHouse instead of the embedded engine; settings apply.",
 )
-def up(data: Path | None, demo_rate: int | None, kafka: str | None, clickhouse: str | None) -> None:
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8080,
+    show_default=True,
+    help="Port of the screen and the API.",
+)
+def up(
+    data: Path | None, demo_rate: int | None, kafka: str | None, clickhouse: str | None, port: int
+) -> None:
     """Run the whole pipeline on this machine until Ctrl-C.
 
     Nothing but this machine can reach it. A second `up` on the same directory is refused; after
@@ -64,6 +73,7 @@ def up(data: Path | None, demo_rate: int | None, kafka: str | None, clickhouse: 
 
     def announce(endpoints: Endpoints) -> None:
         click.secho(f"\nauditbus runs in {directory}", bold=True)
+        click.echo(f"  Console     {endpoints.console}  (its token: {directory}/token)")
         click.echo(f"  Kafka       {endpoints.kafka}")
         click.echo(f"  ClickHouse  {endpoints.clickhouse}  (its password: {directory}/token)")
         click.echo(f"  Read        auditbus tail --data {directory}")
@@ -71,7 +81,9 @@ def up(data: Path | None, demo_rate: int | None, kafka: str | None, clickhouse: 
         click.echo("  Stop        Ctrl-C\n")
 
     run_pipeline(
-        UpOptions(data=directory, demo_rate=demo_rate, kafka=kafka, clickhouse=clickhouse),
+        UpOptions(
+            data=directory, demo_rate=demo_rate, kafka=kafka, clickhouse=clickhouse, port=port
+        ),
         os.environ,
         stop_on_signals(),
         terminal=sys.stderr,

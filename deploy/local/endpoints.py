@@ -21,7 +21,8 @@ class Endpoints:
     Attributes:
         kafka: HOST:PORT of the broker.
         clickhouse: URL of ClickHouse's HTTP interface.
-        token: ClickHouse's password.
+        token: ClickHouse's password, and the console's administrator token.
+        console: URL of the screen and the API; empty where none runs.
         username: ClickHouse's user; `default` is the embedded store's only one.
     """
 
@@ -29,9 +30,13 @@ class Endpoints:
     clickhouse: str
     token: str
     username: str = _STORE_USER
+    console: str = ""
 
     def __repr__(self) -> str:
-        return f"Endpoints(kafka={self.kafka!r}, clickhouse={self.clickhouse!r}, token=…)"
+        return (
+            f"Endpoints(kafka={self.kafka!r}, clickhouse={self.clickhouse!r}, "
+            f"console={self.console!r}, token=…)"
+        )
 
     def write(self, directory: Path) -> None:
         """Write the file of `directory`, whole or not at all, mode 0600."""
@@ -55,6 +60,7 @@ class Endpoints:
             clickhouse=found["clickhouse"],
             token=found["token"],
             username=found.get("username", _STORE_USER),
+            console=found.get("console", ""),
         )
 
 

@@ -77,3 +77,24 @@ def role_child(role: str, data: DataDirectory, environment: Mapping[str, str]) -
         answers=partial(http_answers, f"http://{LOOPBACK}:{port}/{page}"),
         stop_timeout_s=5.0,
     )
+
+
+def console_settings(data: DataDirectory, port: int | None) -> dict[str, str]:
+    """Return the variables that say where the console serves; None keeps a port of its own."""
+    return {
+        "AUDITBUS_CONSOLE_HOST": LOOPBACK,
+        "AUDITBUS_CONSOLE_PORT": str(port or data.port("console")),
+        "AUDITBUS_CONSOLE_ADMINISTRATOR_TOKEN_FILE": str(data.token_file),
+    }
+
+
+def console_child(environment: Mapping[str, str]) -> ChildSpec:
+    """Return the console; `environment` holds its `console_settings`."""
+    port = environment["AUDITBUS_CONSOLE_PORT"]
+    return ChildSpec(
+        name="console",
+        command=[sys.executable, "-m", "auditbus.console", "console"],
+        environment=environment,
+        answers=partial(http_answers, f"http://{LOOPBACK}:{port}/readyz"),
+        stop_timeout_s=5.0,
+    )

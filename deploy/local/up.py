@@ -19,6 +19,8 @@ from auditbus.deploy.local.errors import StartInterrupted
 from auditbus.deploy.local.parts import (
     broker_child,
     broker_settings,
+    console_child,
+    console_settings,
     role_child,
     store_child,
     store_settings,
@@ -46,12 +48,14 @@ class UpOptions:
         demo_rate: events a second of demo traffic; None for none.
         kafka: HOST:PORT of a broker that runs already; None to run one.
         clickhouse: URL of a ClickHouse that runs already; None to run the embedded store.
+        port: port of the console; None for one that the data directory keeps.
     """
 
     data: Path
     demo_rate: int | None = None
     kafka: str | None = None
     clickhouse: str | None = None
+    port: int | None = None
 
 
 def run_pipeline(
@@ -122,6 +126,7 @@ def _start_infrastructure(
         environment |= store_settings(data)
     else:
         environment["AUDITBUS_CLICKHOUSE_URL"] = options.clickhouse
+    environment |= console_settings(data, options.port)
     children = []
     if broker is not None:
         children.append(broker_child(broker, environment))
@@ -155,6 +160,7 @@ def _start_roles(
         role_child("stream", data, environment),
         role_child("sink", data, environment),
         role_child("forwarder", data, forwarder),
+        console_child(environment),
     )
 
 
@@ -166,4 +172,5 @@ def endpoints_of(settings: Settings) -> Endpoints:
         clickhouse=settings.clickhouse.url,
         token=password.get_secret_value() if password else "",
         username=settings.clickhouse.username,
+        console=f"http://{settings.console.host}:{settings.console.port}",
     )

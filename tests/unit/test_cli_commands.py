@@ -56,12 +56,6 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
         assert "..." not in result.stdout.split("Commands:")[1], "a line of help is cut off"
 
 
-def test_commands_that_come_with_later_issues_are_absent() -> None:
-    names = {path[0] for path in _commands()}
-    assert not names & {"console"}
-    assert auditbus("console").exit_code == ExitCode.USAGE
-
-
 @pytest.mark.parametrize(
     "command",
     ["topics describe", "doctor", "dead-letters list", "retention list", "destinations list"],

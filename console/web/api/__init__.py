@@ -1,0 +1,13 @@
+"""The JSON API, `/api/v1`: one module a resource, one line here."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from auditbus.console.web.api import events
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/api/v1")
+for resource in (events,):
+    router.include_router(resource.router)
