@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from clickhouse_connect.driver.client import Client
 
-from auditbus.console.query.events import select
 from auditbus.console.query.predicate import Predicate
+from auditbus.console.query.selection import select
 
 __all__ = ["FACETS", "Bucket", "FacetValue", "facet", "histogram"]
 
