@@ -15,7 +15,7 @@ _COMMANDS = {
     "emit": (f"{_CLI}.emit", "emit", "Publish events from NDJSON."),
     "events": (f"{_CLI}.events", "events", "Show events, newest first."),
     "tail": (f"{_CLI}.tail", "tail", "Follow events as they are stored."),
-    "export": (f"{_CLI}.export", "export", "Write events to a CSV file."),
+    "export": (f"{_CLI}.export", "export", "Write events to a CSV, NDJSON or Parquet file."),
     "topics": (f"{_CLI}.topics", "topics", "Create or describe the Kafka topics."),
     "migrate": (f"{_CLI}.migrate", "migrate", "Create or upgrade the ClickHouse tables."),
     "doctor": (f"{_CLI}.doctor", "doctor", "Check settings, Kafka, ClickHouse and databases."),
@@ -47,7 +47,7 @@ Examples:
 
 \b
 Exit codes: 0 done, 1 some input was refused, 2 wrong usage or setting,
-3 something could not be reached.""",
+3 something could not be reached, 4 an export was truncated.""",
 )
 @click.version_option(__version__, prog_name="auditbus")
 def main() -> None:
