@@ -11,9 +11,9 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from auditbus.runtime.errors import SettingsError
 from auditbus.schemas.topics import TopicNames
@@ -41,6 +41,15 @@ class _Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
     )
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+_Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
 class KafkaSettings(_Section):
@@ -150,6 +159,23 @@ class ConsoleSettings(_Section):
     """Port of the screen, the API, /healthz, /readyz and /metrics."""
     administrator_token: SecretStr | None = Field(None, min_length=20)
     """First token, with which grants and other tokens are made; in local mode that of DIR/token."""
+    public_url: str = Field("", pattern=r"^(https?://[^/?#@\s]+)?$")
+    """Origin at which people reach it, `https://audit.example.com`. Default: http://HOST:PORT."""
+    allowed_hosts: _Words = ()
+    """Further host names it answers to, separated by commas. IP addresses and localhost always."""
+    trusted_proxies: _Words = ()
+    """Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed."""
+    embed_origins: _Words = ()
+    """Origins whose pages may show the screen in a frame, `https://app.example.com`."""
+    session_hours: float = Field(12, gt=0, le=24 * 30)
+    """Hours after which a person must sign in again."""
+    spool_dir: Path | None = None
+    """Where the console's own events wait while Kafka is down. Default: DATA_DIR/console-spool."""
+
+    @property
+    def origin(self) -> str:
+        """`public_url`, or where it serves."""
+        return self.public_url or f"http://{self.host}:{self.port}"
 
 
 class LogSettings(_Section):

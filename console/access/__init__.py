@@ -1,6 +1,21 @@
 """Who may see what: principals, their grants, and the one predicate bound into every query."""
 
+from auditbus.console.access.history import REMEMBERED_S
 from auditbus.console.access.principal import Principal, Role, Scope
+from auditbus.console.access.recorder import Caller, Recorder, new_producer
+from auditbus.console.access.register import Register
+from auditbus.console.access.sign_ins import SignIns
 from auditbus.console.access.visibility import visible
 
-__all__ = ["Principal", "Role", "Scope", "visible"]
+__all__ = [
+    "REMEMBERED_S",
+    "Caller",
+    "Principal",
+    "Recorder",
+    "Register",
+    "Role",
+    "Scope",
+    "SignIns",
+    "new_producer",
+    "visible",
+]

@@ -1,24 +1,19 @@
-"""The application: routes, errors, and the headers that every answer carries."""
+"""The application: what guards it, its routes and errors."""
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.middleware.base import RequestResponseEndpoint
 
 from auditbus import __version__
 from auditbus.console.web import api, screen
+from auditbus.console.web.perimeter import Perimeter
 from auditbus.console.web.problems import add_problem_handlers
 from auditbus.console.web.services import Services, ServicesOf
+from auditbus.console.web.sign_in import routes as sign_in
 
 __all__ = ["create_app"]
-
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
 
 
 def create_app(services: Services) -> FastAPI:
@@ -28,16 +23,12 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
     )  # fmt: skip
     app.state.services = services
+    app.add_middleware(Perimeter, settings=services.settings.console)
     add_problem_handlers(app)
+    sign_in.add_sign_in_page(app)
     app.include_router(api.router)
+    app.include_router(sign_in.router)
     app.include_router(screen.router)
-
-    @app.middleware("http")
-    async def headers(request: Request, call_next: RequestResponseEndpoint) -> Response:
-        response = await call_next(request)
-        for name, value in _HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
 
     @app.get("/healthz", include_in_schema=False)
     def healthz() -> PlainTextResponse:

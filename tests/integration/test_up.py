@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -44,6 +45,11 @@ def _kafka_is_at_hand(tmp_path_factory: pytest.TempPathFactory) -> None:
         absent(f"`up` would run on Tansu, which forgets events: {broker.notice}")
 
 
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
 class Pipeline:
     """A running `auditbus up` on `data`."""
 
@@ -52,7 +58,17 @@ class Pipeline:
         self.log = data.parent / "up.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "auditbus.console", "up", "--data", str(data), *arguments],
+                [
+                    sys.executable,
+                    "-m",
+                    "auditbus.console",
+                    "up",
+                    "--data",
+                    str(data),
+                    "--port",
+                    str(_free_port()),
+                    *arguments,
+                ],  # fmt: skip
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -77,7 +93,7 @@ class Pipeline:
     def readable(self) -> list[str]:
         """The ids of all events as readers see them."""
         store = self.endpoints
-        client = clickhouse_connect.get_client(dsn=store.clickhouse, password=store.token)
+        client = clickhouse_connect.get_client(dsn=store.clickhouse, password=store.store_password)
         with closing(client):
             return [str(row[0]) for row in client.query("SELECT id FROM audit.log").result_rows]
 
@@ -135,7 +151,7 @@ def test_events_outlive_a_stop_and_a_kill_of_the_supervisor(tmp_path: Path) -> N
     with running(data) as pipeline:
         published = pipeline.publish(500)
         pipeline.wait_for(published)
-        assert len(users_of(data)) == 5  # broker, store, stream, sink, forwarder
+        assert len(users_of(data)) == 6  # broker, store, stream, sink, forwarder, console
         # Some of these are still on their way when the signal comes.
         published |= pipeline.publish(2_000)
         took_s = pipeline.end(signal.SIGTERM)
@@ -214,7 +230,7 @@ def test_what_runs_already_is_used_and_not_started(
         AUDITBUS_CLICKHOUSE_PASSWORD=fresh_clickhouse.password,
     ) as pipeline:
         pipeline.wait_for(pipeline.publish(100, unique_prefix))
-        assert len(users_of(data)) == 3  # stream, sink, forwarder
+        assert len(users_of(data)) == 4  # stream, sink, forwarder, console
         assert pipeline.endpoints.kafka == kafka.bootstrap_servers
         assert pipeline.end(signal.SIGTERM) < _STOP_S
 
