@@ -13,7 +13,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from auditbus.runtime.errors import SettingsError
 from auditbus.schemas.topics import TopicNames
@@ -150,6 +158,61 @@ class ForwarderSettings(_Section):
     """Port of /healthz, /readyz and /metrics; 0 takes a free one."""
 
 
+_Role = Literal["member", "auditor", "administrator"]
+
+
+class OidcRule(_Section):
+    """What people get whose claim has a value; all rules that fit count."""
+
+    claim: str = Field(min_length=1)
+    """Claim of the ID token, or of the user info."""
+    value: str = Field(min_length=1)
+    """Value it must have, or hold where it is a list."""
+    role: _Role = "member"
+    """Role it gives."""
+    accounts: tuple[str, ...] = ()
+    """Ids of accounts it gives."""
+    organizations: tuple[str, ...] = ()
+    """Names of organizations it gives, to auditors."""
+
+
+class OidcSettings(_Section):
+    """Sign-in by OpenID Connect. Off unless `issuer` is set."""
+
+    issuer: str = Field(
+        "", pattern=r"^(https://\S+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?\S*)?$"
+    )
+    """Issuer of the provider, exactly as it calls itself; https, but on this machine."""
+    name: str = "OpenID Connect"
+    """What the button says: Sign in with NAME."""
+    client_id: str = ""
+    """Client id that the provider gave the console."""
+    client_secret: SecretStr | None = None
+    """Client secret; none for a public client."""
+    client_auth: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"
+    """How the secret is sent."""
+    scopes: _Words = ("openid", "profile", "email")
+    """Scopes to ask for."""
+    subject_claim: str = Field("sub", min_length=1)
+    """Claim by which grants name a person. An `email` counts only when it is verified."""
+    name_claim: str = "name"
+    """Claim with the name to show."""
+    actor_id_claim: str = ""
+    """Claim with the person's actor id in the events: who has it sees what was done by it."""
+    accounts_claim: str = ""
+    """Claim with ids of accounts."""
+    organizations_claim: str = ""
+    """Claim with names of organizations, for auditors."""
+    rules: tuple[OidcRule, ...] = ()
+    """What claims give, in auditbus.toml as [[console.oidc.rules]]."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> OidcSettings:
+        if self.issuer and not self.client_id:
+            raise ValueError("client_id is missing")
+        return self
+
+
 class ConsoleSettings(_Section):
     """The audit log screen and the API."""
 
@@ -171,6 +234,8 @@ class ConsoleSettings(_Section):
     """Hours after which a person must sign in again."""
     spool_dir: Path | None = None
     """Where the console's own events wait while Kafka is down. Default: DATA_DIR/console-spool."""
+    oidc: OidcSettings = OidcSettings()
+    """Sign-in by OpenID Connect."""
 
     @property
     def origin(self) -> str:
@@ -205,18 +270,20 @@ class Settings(_Section):
     """TOML file of the operator's own actions."""
 
 
-def variables() -> Iterator[tuple[str, tuple[str, ...], bool]]:
+# What no variable can say: tables, and lists of tables. Only the file can.
+_TABLES = (dict[str, dict[str, Any]], tuple[OidcRule, ...])
+
+
+def variables(
+    section: type[BaseModel] = Settings, path: tuple[str, ...] = ()
+) -> Iterator[tuple[str, tuple[str, ...], bool]]:
     """Yield every environment variable: its name, the path of its setting, whether it is secret."""
-    for name, field in Settings.model_fields.items():
-        section = field.annotation
-        if not (isinstance(section, type) and issubclass(section, _Section)):
-            yield f"{_PREFIX}{name.upper()}", (name,), False
-            continue
-        for key, inner in section.model_fields.items():
-            if inner.annotation == dict[str, dict[str, Any]]:
-                continue  # a table; only the file can say it
-            secret = "SecretStr" in str(inner.annotation)
-            yield f"{_PREFIX}{name.upper()}_{key.upper()}", (name, key), secret
+    for key, field in section.model_fields.items():
+        inner, here = field.annotation, (*path, key)
+        if isinstance(inner, type) and issubclass(inner, _Section):
+            yield from variables(inner, here)
+        elif inner not in _TABLES:
+            yield f"{_PREFIX}{'_'.join(here).upper()}", here, "SecretStr" in str(inner)
 
 
 def load_settings(

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from clickhouse_connect.driver.client import Client
 
 from auditbus.console.access.history import History
-from auditbus.console.access.principal import Principal, Role
+from auditbus.console.access.principal import RANKS, Principal, Role
 from auditbus.console.access.records import (
     ApiToken,
     Grant,
@@ -18,8 +18,6 @@ from auditbus.console.access.records import (
 )
 
 __all__ = ["Register"]
-
-_RANKS = {Role.MEMBER: 0, Role.AUDITOR: 1, Role.ADMINISTRATOR: 2}
 
 
 class Register:
@@ -40,7 +38,7 @@ class Register:
         is auditor of it, as a member sees nothing by one.
         """
         grants = tuple(grants)
-        role = max((grant.role for grant in grants), key=_RANKS.__getitem__, default=Role.MEMBER)
+        role = max((grant.role for grant in grants), key=RANKS.__getitem__, default=Role.MEMBER)
         named = (
             name
             for grant in grants

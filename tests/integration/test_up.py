@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from auditbus.deploy.local.brokers import choose_broker
 from auditbus.deploy.local.endpoints import Endpoints
 from auditbus.deploy.local.errors import BrokerUnavailable
 from auditbus.deploy.local.kafka import KafkaBroker
+from auditbus.deploy.local.ports import free_port
 from auditbus.deploy.local.progress import ProgressLine
 from auditbus.runtime.settings import load_settings
 from tests.backends.parts import ClickHouse, Kafka
@@ -45,30 +45,16 @@ def _kafka_is_at_hand(tmp_path_factory: pytest.TempPathFactory) -> None:
         absent(f"`up` would run on Tansu, which forgets events: {broker.notice}")
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 class Pipeline:
     """A running `auditbus up` on `data`."""
 
     def __init__(self, data: Path, *arguments: str, **variables: str) -> None:
         self.data = data
         self.log = data.parent / "up.log"
+        command = [sys.executable, "-m", "auditbus.console", "up"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "auditbus.console",
-                    "up",
-                    "--data",
-                    str(data),
-                    "--port",
-                    str(_free_port()),
-                    *arguments,
-                ],  # fmt: skip
+                [*command, "--data", str(data), "--port", str(free_port()), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
