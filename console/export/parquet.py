@@ -13,19 +13,27 @@ import pyarrow.parquet as pq
 from clickhouse_connect.driver.client import Client
 
 from auditbus.console.export.columns import Column
-from auditbus.console.export.reading import newest_first
+from auditbus.console.export.reading import STORED_ORDER, Order, read_rows
 from auditbus.console.export.writer import Chunk
 from auditbus.console.query.predicate import Predicate
 
 __all__ = ["ParquetWriter"]
 
+# The system's pool gives back to the system what a group took; Arrow's own keeps it.
+_pool = pa.system_memory_pool()
+pa.set_memory_pool(_pool)
 _MOMENTS = frozenset({"time", "received_at"})
-_ENGINE_SETTINGS = {"output_format_arrow_string_as_string": 1}
-_GROUP_ROWS = 50_000
+_GROUP_BYTES = 8 * 1024 * 1024
+# Nearly every value of these is another: a dictionary of them would cost memory and save nothing.
+_ALL_DIFFERENT = frozenset({"id", "event", "time", "received_at"})
+# Small blocks: one is a batch, and held whole.
+_ENGINE_SETTINGS = {"output_format_arrow_string_as_string": 1, "max_block_size": 8192}
 
 
 class ParquetWriter:
     """Writes `columns` as they are, no cell altered, and `event`, the enriched event in JSON."""
+
+    order = STORED_ORDER
 
     def __init__(self, columns: Sequence[Column]) -> None:
         """Nothing is written yet."""
@@ -37,21 +45,24 @@ class ParquetWriter:
         kinds = [moment if name in _MOMENTS else pa.string() for name in names]
         self._schema = pa.schema(list(zip([*names, "event"], [*kinds, pa.string()], strict=True)))
         self._file = _Pipe()
-        self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd")
+        repeated = [name for name in names if name not in _ALL_DIFFERENT]
+        self._writer = pq.ParquetWriter(
+            self._file, self._schema, compression="zstd", use_dictionary=repeated or False
+        )
 
     def begin(self) -> bytes:
         """Return the magic number."""
         return self._file.drain()
 
-    def rows(self, client: Client, wanted: Predicate, limit: int) -> Iterator[Chunk]:
+    def rows(self, client: Client, wanted: Predicate, order: Order, limit: int) -> Iterator[Chunk]:
         """Yield one row group at a time."""
-        with newest_first(
-            client, self._expressions, wanted, limit, "ArrowStream", _ENGINE_SETTINGS
+        with read_rows(
+            client, self._expressions, wanted, order, limit, "ArrowStream", _ENGINE_SETTINGS
         ) as stream:
             held: list[pa.RecordBatch] = []
             for batch in pa.ipc.open_stream(stream):
                 held.append(batch.rename_columns(self._schema.names).cast(self._schema))
-                if sum(len(part) for part in held) >= _GROUP_ROWS:
+                if sum(part.nbytes for part in held) >= _GROUP_BYTES:
                     yield self._written(held)
                     held = []
             if held:
@@ -65,6 +76,7 @@ class ParquetWriter:
     def _written(self, batches: Sequence[pa.RecordBatch]) -> Chunk:
         table = pa.Table.from_batches(batches, self._schema)
         self._writer.write_table(table)
+        _pool.release_unused()
         return Chunk(self._file.drain(), len(table))
 
 

@@ -1,15 +1,14 @@
 """How an export is cut into slices of time, newest first, and how many rows there are.
 
-One query for everything would make the engine sort all of it. A slice is sorted in a moment, and
-an export that was interrupted goes on with the next one.
+A slice is a month, as the store's partitions are: each is read once. Shorter ones would not do, as
+within a partition the events of an account lie together, so that any hour is spread over all of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import chain
+from datetime import datetime
 
 from clickhouse_connect.driver.client import Client
 
@@ -18,14 +17,10 @@ from auditbus.console.query.predicate import Predicate, moment_parameter
 
 __all__ = ["Plan", "Slice", "plan_export"]
 
-_SLICE_ROWS = 100_000
-# Tried in turn, where a slice of the one before holds too much: a bulk import may fill an hour.
-_STEPS = (timedelta(days=1), timedelta(hours=1), timedelta(seconds=1))
-
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """`rows` events that happened from `first` to `last`, both included."""
+    """`rows` events that happened from `first` to `last`, both included, in one month."""
 
     first: datetime
     last: datetime
@@ -71,52 +66,12 @@ class Plan:
 
 
 def plan_export(client: Client, wanted: Predicate) -> Plan:
-    """Return the plan for what is wanted. Reads the times alone. Raises what the client raises."""
-    (newest,) = select(client, "max(received_at), count() FROM audit.log", wanted)
-    receipt, rows = newest
-    if not rows:
-        return Plan((), None)
-    empty = Plan((), receipt)
-    days = _buckets(client, wanted & empty.predicate, _STEPS)
-    return Plan(tuple(_merged(days)), receipt)
-
-
-def _buckets(client: Client, wanted: Predicate, steps: Sequence[timedelta]) -> Iterator[Slice]:
-    step, *finer = steps
+    """Return the plan for what is wanted. Raises what the client raises."""
     rows = select(
         client,
-        "min(time), max(time), count(), intDiv(toUnixTimestamp64Milli(time), {step_ms:Int64}) AS n"
-        " FROM audit.log",
+        "min(time), max(time), count(), max(received_at), toYYYYMM(time) AS month FROM audit.log",
         wanted,
-        " GROUP BY n ORDER BY n DESC",
-        {"step_ms": step // timedelta(milliseconds=1)},
+        " GROUP BY month ORDER BY month DESC",
     )
-    buckets = [Slice(first, last, count) for first, last, count, _ in rows]
-    return chain.from_iterable(
-        _buckets(client, wanted_in(bucket, wanted), finer)
-        if bucket.rows > _SLICE_ROWS and finer
-        else (bucket,)
-        for bucket in buckets
-    )
-
-
-def wanted_in(part: Slice, wanted: Predicate) -> Predicate:
-    """Return the condition of being wanted and in `part`, also where `wanted` has a slice's."""
-    names = part.predicate.parameters.keys()
-    if not names & wanted.parameters.keys():
-        return wanted & part.predicate
-    return Predicate(wanted.sql, {**wanted.parameters, **part.predicate.parameters})
-
-
-def _merged(buckets: Iterator[Slice]) -> Iterator[Slice]:
-    """Join neighbours up to the size of a slice; they come newest first."""
-    held: Slice | None = None
-    for bucket in buckets:
-        if held is not None and held.rows + bucket.rows <= _SLICE_ROWS:
-            held = Slice(bucket.first, held.last, held.rows + bucket.rows)
-            continue
-        if held is not None:
-            yield held
-        held = bucket
-    if held is not None:
-        yield held
+    slices = [Slice(first, last, count) for first, last, count, *_ in rows]
+    return Plan(tuple(slices), max((row[3] for row in rows), default=None))

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from clickhouse_connect.driver.client import Client
 
 from auditbus.console.export.errors import ExportBroken
-from auditbus.console.export.plan import Plan, Slice, plan_export, wanted_in
+from auditbus.console.export.plan import Plan, Slice, plan_export
+from auditbus.console.export.reading import NEWEST_FIRST
 from auditbus.console.export.writer import Chunk, Writer
 from auditbus.console.query.events import select
 from auditbus.console.query.predicate import Predicate
@@ -66,10 +67,11 @@ class ExportStream:
         yield self.writer.end()
 
     def _read(self, part: Slice) -> Iterator[Chunk]:
-        wanted = wanted_in(part, self.wanted & self.plan.predicate)
+        wanted = self.wanted & self.plan.predicate & part.predicate
         most = min(part.rows, self.limit - self.rows)
+        order = self.writer.order if most == part.rows else NEWEST_FIRST
         read = 0
-        for chunk in self.writer.rows(self.client, wanted, most):
+        for chunk in self.writer.rows(self.client, wanted, order, most):
             read += chunk.rows
             yield chunk
         # A server that fails in mid-answer can only stop: an honest file tells that from its end.

@@ -9,7 +9,7 @@ from clickhouse_connect.driver.client import Client
 
 from auditbus.console.export import csv_text
 from auditbus.console.export.columns import Column
-from auditbus.console.export.reading import newest_first
+from auditbus.console.export.reading import NEWEST_FIRST, STORED_ORDER, Order, read_rows
 from auditbus.console.export.writer import Chunk
 from auditbus.console.query.predicate import Predicate
 
@@ -26,6 +26,7 @@ def csv_writer(columns: Sequence[Column], *, bom: bool = True) -> TextWriter:
     """Return what writes `columns` as CSV; `bom` as spreadsheets want it."""
     header = csv_text.header(columns)
     return TextWriter(
+        NEWEST_FIRST,
         ", ".join(map(csv_text.sql, columns)),
         csv_text.ENGINE_FORMAT,
         csv_text.ENGINE_SETTINGS,
@@ -36,13 +37,14 @@ def csv_writer(columns: Sequence[Column], *, bom: bool = True) -> TextWriter:
 
 def ndjson_writer() -> TextWriter:
     """Return what writes the enriched events, one a line."""
-    return TextWriter(f"{_ONE_LINE} AS line", "TSVRaw", {}, b"", lambda: _count_lines)
+    return TextWriter(STORED_ORDER, f"{_ONE_LINE} AS line", "TSVRaw", {}, b"", lambda: _count_lines)
 
 
 @dataclass(frozen=True, slots=True)
 class TextWriter:
     """Passes on what the engine writes, and counts."""
 
+    order: Order
     expressions: str
     engine_format: str
     engine_settings: Mapping[str, int]
@@ -53,11 +55,11 @@ class TextWriter:
         """Return the header."""
         return self.beginning
 
-    def rows(self, client: Client, wanted: Predicate, limit: int) -> Iterator[Chunk]:
+    def rows(self, client: Client, wanted: Predicate, order: Order, limit: int) -> Iterator[Chunk]:
         """Yield them in pieces of about a megabyte."""
         count = self.new_counter()
-        with newest_first(
-            client, self.expressions, wanted, limit, self.engine_format, self.engine_settings
+        with read_rows(
+            client, self.expressions, wanted, order, limit, self.engine_format, self.engine_settings
         ) as stream:
             while content := stream.read(_CHUNK_BYTES):
                 yield Chunk(content, count(content))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from auditbus.console.web.api import events, principal
+from auditbus.console.web.api import events, exports, principal
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1")
-for resource in (events, principal):
+for resource in (exports, events, principal):
     router.include_router(resource.router)
