@@ -73,4 +73,5 @@ def test_a_service_checked_strictly_may_use_the_sdk_and_is_told_of_its_own_fault
     assert checked.returncode == 1, checked.stderr
     (fault,) = checked.stdout.splitlines()
     line = _SERVICE.splitlines().index("delete(7)") + 1
-    assert fault.startswith(f"{service}:{line}: error: Argument 1")
+    # Not the whole path: mypy's cache may know this text from a run before.
+    assert f"service.py:{line}: error: Argument 1" in fault
