@@ -196,6 +196,8 @@ _LEAVES: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
 
 
 def _cut(value: Any) -> Any:
+    if isinstance(value, _Secret):
+        return str.__str__(value)  # the mark alone
     if isinstance(value, str):
         return value if len(value) <= _MAX_TEXT else f"{value[:_MAX_TEXT]}…"
     if isinstance(value, list):
