@@ -168,8 +168,8 @@ class TopicConsumer:
             self.assignments[found.partition] = self._count
         consumer.incremental_assign(committed)
         self.has_joined = True
-        if self._paused:
-            consumer.pause(committed)
+        # The client keeps a pause over a rebalance: one from before must not outlive its reason.
+        (consumer.pause if self._paused else consumer.resume)(committed)
 
     def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         metrics.REBALANCES.labels("revoked").inc(len(partitions))

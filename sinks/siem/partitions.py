@@ -110,6 +110,8 @@ class Partitions:
         for start in starts:
             self.lanes[start.partition] = self._new_lane(start.partition, start.offset)
         consumer.incremental_assign(starts)
+        # The client keeps a pause over a rebalance, and a new lane does not know of one.
+        consumer.resume(starts)
 
     def _start(self, consumer: Consumer, committed: TopicPartition) -> int:
         """Return where to begin: at the committed offset, or at the oldest event where none is.

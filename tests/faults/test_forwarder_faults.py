@@ -472,6 +472,30 @@ def test_the_broker_killed_and_back_loses_nothing(fresh_kafka: Kafka, unique_pre
         check_nothing_lost(ids, receiver.delivered)
 
 
+def test_a_partition_that_leaves_while_it_is_paused_and_comes_back_goes_on(
+    kafka: Kafka, unique_prefix: str, tmp_path: Path
+) -> None:
+    """The client keeps a pause over a rebalance: such a partition once stood still for ever."""
+    with receiving() as receiver:
+        settings = forwarder_settings(
+            kafka.bootstrap_servers, unique_prefix, soc=webhook(receiver, batch_events=20)
+        )
+        receiver.behaviour = lambda _: Reply(503, {"Retry-After": "3"})  # paused until then
+        ids = publish(settings, settings.kafka.topics.enriched, 600)
+        with forwarding(settings):
+            wait_until(lambda: bool(receiver.requests), deadline_s=30, what="it was refused")
+            other = forwarder_process(settings, tmp_path)
+            other.start()
+            try:
+                wait_until(lambda: _holders(settings, "soc") == 2, deadline_s=40, what="they share")
+            finally:
+                other.kill()
+            # It delivers before the other's session has expired, and wants no pause after that.
+            receiver.behaviour = lambda _: Reply()
+            wait_until(lambda: len(receiver.delivered) == 600, deadline_s=90, what="all delivered")
+        check_nothing_lost(ids, receiver.delivered)
+
+
 def _ends(settings: Settings, topic: str) -> list[TopicPartition]:
     """Where each partition ends."""
     from confluent_kafka import Consumer
