@@ -26,6 +26,7 @@ _COMMANDS = {
         "List, try, pause SIEM destinations; replay to one.",
     ),
     "retention": (f"{_CLI}.retention", "retention", "List or set how long events are kept."),
+    "erase": (f"{_CLI}.erase", "erase_command", "Take a person out of the log."),
     "stream": (f"{_CLI}.roles", "stream", "Run the stream: validate, locate, route."),
     "sink": (f"{_CLI}.roles", "sink", "Run the ClickHouse sink."),
     "forwarder": (f"{_CLI}.roles", "forwarder", "Run the SIEM forwarder."),
