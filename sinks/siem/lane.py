@@ -19,6 +19,8 @@ from auditbus.sinks.siem.watermark import Watermark
 __all__ = ["Lane", "Limits"]
 
 _SEEK_AGAIN_S = 5.0
+# What an event costs beyond its value: about so much in Python's objects.
+_RECORD_BYTES = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +172,23 @@ class Lane:
             self._sought_at = now
         return offset
 
-    def wants_pause(self, now: float) -> bool:
-        """Whether to stop fetching; with some slack, as every pause throws away what is fetched."""
+    def wants_pause(self, now: float, *, over: bool = False) -> bool:
+        """Whether to stop fetching; with some slack, as every pause throws away what is fetched.
+
+        `over`: the destination holds too much, so only what is to be sent again may be read.
+        """
         if now < self._not_before:
             return True
         if self._cuts:
             return self._read_next > self._cuts[0].last
+        if over:
+            return True
         return self._is_full() if self.paused else self._is_full(batches=2)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of what is read and not yet in a request."""
+        return self._buffer_bytes + len(self._buffer) * _RECORD_BYTES
 
     @property
     def gap(self) -> int:

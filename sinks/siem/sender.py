@@ -37,7 +37,14 @@ from auditbus.sinks.siem.preparation import Preparation
 from auditbus.sinks.siem.records import Batch, Offsets, Record
 from auditbus.sinks.siem.tally import Counts, Tally
 
-__all__ = ["BLAMED_ATTEMPTS", "DEAD_LETTER_UNWRITTEN", "Sender", "Settlement", "Unsent"]
+__all__ = [
+    "BLAMED_ATTEMPTS",
+    "DEAD_LETTER_UNWRITTEN",
+    "Sender",
+    "Settlement",
+    "Unsent",
+    "is_believed",
+]
 
 BLAMED_ATTEMPTS = 4
 """Requests with the same payload, each refused for it, before the blame is believed."""
@@ -136,7 +143,7 @@ class Sender:
             metrics.SINK_REQUEST.labels(self._name).time(),
         ):
             outcome = self._guarded(lambda: self._client.deliver(parcel))
-        if isinstance(outcome, Rejected) and len(events) == 1 and _is_believed(batch, outcome):
+        if isinstance(outcome, Rejected) and len(events) == 1 and is_believed(batch, outcome):
             return self._judge(outcome)
         if isinstance(outcome, Delivered):
             self._observe_latency(_occurred_at(fit[0]))
@@ -261,7 +268,8 @@ def _recorded_at(record: Record) -> datetime | None:
     )
 
 
-def _is_believed(batch: Batch, blame: Rejected) -> bool:
+def is_believed(batch: Batch, blame: Rejected) -> bool:
+    """Whether to look for the one event a refusal is about, rather than send all of it again."""
     return blame.too_large or batch.suspect or batch.attempts + 1 >= BLAMED_ATTEMPTS
 
 

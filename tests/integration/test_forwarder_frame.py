@@ -125,7 +125,9 @@ def test_a_late_answer_for_a_partition_that_went_and_came_back_settles_nothing(
         assert len(late) == 2
         for answer in late:
             answer.set()
-        wait_until(lambda: delivery._jobs.total() == 4, deadline_s=30, what="late answers taken in")
+        wait_until(
+            lambda: delivery._in_flight.requests == 4, deadline_s=30, what="late answers taken in"
+        )
         assert all(delivery._partitions.lanes[p] is not before[p] for p in moved)
         assert [delivery._partitions.lanes[p].watermark.position for p in sorted(moved)] == [0, 0]
         for _, answer in client.held:
