@@ -9,7 +9,6 @@ from __future__ import annotations
 
 __all__ = ["Budget"]
 
-_DEFAULT_BYTES = 64 * 1024 * 1024
 # librdkafka's own queue is a part of each destination's part.
 _QUEUE_PART = 4
 _QUEUE_MIN_BYTES, _QUEUE_MAX_BYTES = 128 * 1024, 2 * 1024 * 1024
@@ -18,7 +17,7 @@ _QUEUE_MIN_BYTES, _QUEUE_MAX_BYTES = 128 * 1024, 2 * 1024 * 1024
 class Budget:
     """Divided by the fleet's thread, heeded by the destinations'."""
 
-    def __init__(self, total_bytes: int = _DEFAULT_BYTES) -> None:
+    def __init__(self, total_bytes: int) -> None:
         """All of it for one destination, until it is divided."""
         self._total_bytes = total_bytes
         self._parts = 1

@@ -36,9 +36,12 @@ __all__ = ["Delivery"]
 
 _POLL_IDLE_S, _POLL_BUSY_S = 0.05, 0.01
 _COMMIT_EVERY_S = 0.5
+# So long Kafka need not be polled: rebalances wait for it.
+_SKIP_READS_S = 1.0
 _STOP_DRAIN_S = 3.5
 # A partition that leaves waits this long for answers under way: fewer repeats from its next owner.
 _REVOKE_DRAIN_S = 2.0
+_ALONE_BYTES = 64 * 1024 * 1024
 
 
 class Delivery:
@@ -67,8 +70,8 @@ class Delivery:
         self._standing = standing
         self._valve = valve or Valve()
         self._was_closed = False
-        self._budget = budget or Budget()
-        self._is_over = False
+        self._budget = budget or Budget(_ALONE_BYTES)
+        self._over_since: float | None = None
         self._topic = topics.events if settings.topic == "raw" else topics.enriched
         self._limits = Limits(
             settings.batch_events,
@@ -127,14 +130,18 @@ class Delivery:
         next_commit = 0.0
         while not stop.is_set():
             watch.check()
-            wait_s = _POLL_BUSY_S if self._in_flight.requests else _POLL_IDLE_S
-            self._reader.read(wait_s)
-            self._apply_results()
             now = time.monotonic()
             is_closed = self._heed_valve()
-            self._dispatch(now, send=not is_closed)
+            is_over = self._heed_budget(now)
+            self._dispatch(now, send=not is_closed, over=is_over)
             is_waiting = is_closed or self._judge.circuit.is_waiting(now)
-            self._partitions.steer(now, waiting=is_waiting, over=self._heed_budget())
+            is_long_over = self._is_long_over(now)
+            self._partitions.steer(now, waiting=is_waiting, over=is_long_over)
+            if is_over and not is_long_over:
+                self._apply_results(_POLL_BUSY_S)
+            else:
+                self._reader.read(_POLL_BUSY_S if self._in_flight.requests else _POLL_IDLE_S)
+                self._apply_results()
             if now >= next_commit:
                 next_commit = now + _COMMIT_EVERY_S
                 self._partitions.commit(wait=False)
@@ -153,39 +160,49 @@ class Delivery:
         self._was_closed = is_closed
         return is_closed
 
-    def _heed_budget(self) -> bool:
-        """Whether so much is held that nothing more must be read, until half of it is gone.
+    def _heed_budget(self, now: float) -> bool:
+        """Whether so much is held that nothing more must be read.
 
-        Not every event less: a pause throws away what the client has fetched.
+        For a moment it is just not read. Beyond that Kafka wants to be polled, so the partitions
+        are paused; until half is gone, as a pause throws away what the client has fetched.
         """
         lanes = self._partitions.lanes.values()
-        held_bytes = self._in_flight.held_bytes + sum(lane.held_bytes for lane in lanes)
-        part_bytes = self._budget.part_bytes
-        self._is_over = held_bytes > (part_bytes // 2 if self._is_over else part_bytes)
-        return self._is_over
+        held_bytes = self._in_flight.held_bytes + sum([lane.held_bytes for lane in lanes])
+        most_bytes = self._budget.part_bytes // (2 if self._is_long_over(now) else 1)
+        if held_bytes <= most_bytes:
+            self._over_since = None
+        elif self._over_since is None:
+            self._over_since = now
+        return self._over_since is not None
 
-    def _dispatch(self, now: float, *, send: bool) -> None:
+    def _is_long_over(self, now: float) -> bool:
+        return self._over_since is not None and now - self._over_since >= _SKIP_READS_S
+
+    def _dispatch(self, now: float, *, send: bool, over: bool) -> None:
         """Start as many requests as may be under way, the partitions taking turns.
 
-        Without `send`, only ask for the acknowledgement of what was sent.
+        Without `send`, only ask for the acknowledgement of what was sent. `over`: too much is held
+        to wait for full batches.
         """
         self._in_flight.confirm(now)
         lanes = list(self._partitions.lanes.values()) if send else []
         self._turn += 1
         for number in range(len(lanes)):
             lane = lanes[(self._turn + number) % len(lanes)]
-            while self._may_start(lane, now):
+            while self._may_start(lane, now, over=over):
                 held_bytes = lane.held_bytes
                 batch = lane.take()
                 self._in_flight.send(lane, batch, held_bytes - lane.held_bytes)
 
-    def _may_start(self, lane: Lane, now: float) -> bool:
-        is_ready = self._in_flight.has_room and lane.is_ready(now)
+    def _may_start(self, lane: Lane, now: float, *, over: bool) -> bool:
+        is_ready = self._in_flight.has_room and lane.is_ready(now, over=over)
         return is_ready and self._judge.circuit.try_acquire(now)
 
-    def _apply_results(self) -> None:
-        while (found := self._in_flight.take()) is not None:
+    def _apply_results(self, wait_s: float = 0.0) -> None:
+        """Take in what came of requests, waiting for the first."""
+        while (found := self._in_flight.take(wait_s)) is not None:
             self._apply(*found)
+            wait_s = 0.0
 
     def _apply(self, lane: Lane, settlement: Settlement) -> None:
         """Take in what came of a request. Of a lane that is gone, only the circuit learns."""

@@ -35,11 +35,11 @@ class Fleet:
     For one thread; `describe` and `troubles` may be called from any.
     """
 
-    def __init__(self, kafka: KafkaSettings, instance: str, budget: Budget | None = None) -> None:
+    def __init__(self, kafka: KafkaSettings, instance: str, budget: Budget) -> None:
         """Prepare; nothing is delivered before `apply`. All together hold no more than `budget`."""
         self._kafka = kafka
         self._instance = instance
-        self._budget = budget or Budget()
+        self._budget = budget
         self._since_ms = time.time_ns() // 1_000_000
         self._read_topic_id = partial(topic_id_of, new_admin(kafka))
         self._producer = new_producer(kafka, {"message.timeout.ms": _DEAD_LETTER_TIMEOUT_MS})

@@ -24,6 +24,8 @@ __all__ = ["InFlight"]
 _UNACKNOWLEDGED_EVENTS = 500_000
 # While a stop waits, acknowledgements are asked for this often, whatever the usual interval.
 _HURRIED_S = 0.5
+# A request holds its events as read, as encoded, and joined to a body.
+_COPIES = 3
 
 
 class InFlight:
@@ -32,7 +34,7 @@ class InFlight:
     def __init__(self, sender: Sender, name: str, requests: int) -> None:
         """Run `requests` at a time at most."""
         self.held_bytes = 0
-        """Bytes of the events in requests."""
+        """About what the requests hold: their events several times over."""
         self._sender = sender
         self._requests = requests
         self._pool = SenderPool(name, requests)
@@ -57,7 +59,7 @@ class InFlight:
 
     def send(self, lane: Lane, batch: Batch, size_bytes: int) -> None:
         """Start the request for `batch`, taken from `lane`."""
-        self._submit(lane, size_bytes, partial(self._sender.send, batch))
+        self._submit(lane, _COPIES * size_bytes, partial(self._sender.send, batch))
 
     def wait(self, lane: Lane, batch: Batch, accepted: Accepted, now: float) -> None:
         """Ask for the acknowledgement of `batch` when it is time."""

@@ -96,15 +96,15 @@ class Lane:
         self._buffer.append(record)
         self._buffer_bytes += record.size
 
-    def is_ready(self, now: float) -> bool:
-        """Whether a batch can be taken now."""
+    def is_ready(self, now: float, *, over: bool = False) -> bool:
+        """Whether a batch can be taken now; `over`: no more is read, so none grows by waiting."""
         while self._cuts and self._is_spent(self._cuts[0]):
             self._cuts.pop(0)
         if not self._buffer or now < self._not_before or (self._limits.ordered and self._flying):
             return False
         if self._cuts:
             return self._read_next > self._cuts[0].last
-        return self._is_full() or now - self._buffer_since >= self._limits.linger_s
+        return over or self._is_full() or now - self._buffer_since >= self._limits.linger_s
 
     def take(self) -> Batch:
         """Cut the next batch off what was read; call only when `is_ready`."""

@@ -23,7 +23,9 @@ __all__ = ["Reader", "open_consumer"]
 _log = get_logger(__name__)
 _OFFSET_GONE = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001  # librdkafka's own codes are so named
 _EVENTS = 500
-_FETCH_BYTES = 512 * 1024
+# A fetch counts bytes as they travel: compressed events grow about so much.
+_COMPRESSION = 8
+_FETCH_MIN_BYTES = 64 * 1024
 
 
 def open_consumer(
@@ -36,6 +38,7 @@ def open_consumer(
 
     A larger event comes all the same, alone: Kafka never answers a fetch with less than one batch.
     """
+    fetch_bytes = max(queue_bytes // _COMPRESSION, _FETCH_MIN_BYTES)
     return new_consumer(
         kafka,
         group,
@@ -43,10 +46,10 @@ def open_consumer(
             "auto.offset.reset": "error",
             # By default 64 MB, and 50 MB in one answer: with twenty that would be the process.
             "queued.max.messages.kbytes": queue_bytes // 1024,
-            "fetch.max.bytes": queue_bytes,
-            "fetch.message.max.bytes": min(queue_bytes, _FETCH_BYTES),
+            "fetch.max.bytes": fetch_bytes,
+            "fetch.message.max.bytes": fetch_bytes,
             # The client insists that it is no more than fetch.max.bytes; it bounds nothing here.
-            "message.max.bytes": min(queue_bytes, 1_000_000),
+            "message.max.bytes": fetch_bytes,
             # By default a full queue keeps the client from fetching for a whole second.
             "fetch.queue.backoff.ms": 10,
             "on_commit": on_commit,
