@@ -7,7 +7,8 @@ import math
 from auditbus.runtime.retry import Backoff
 from auditbus.sinks.siem.circuit import Circuit, CircuitState
 from auditbus.sinks.siem.outcomes import Accepted, Blocked, Failed, Outcome, Rejected
-from auditbus.sinks.siem.sender import DEAD_LETTER_UNWRITTEN, Unsent
+from auditbus.sinks.siem.refused import DEAD_LETTER_UNWRITTEN
+from auditbus.sinks.siem.sender import Unsent
 from auditbus.sinks.siem.standing import Standing
 
 __all__ = ["Judge"]
