@@ -12,6 +12,9 @@ __all__ = ["Budget"]
 # librdkafka's own queue is a part of each destination's part.
 _QUEUE_PART = 4
 _QUEUE_MIN_BYTES, _QUEUE_MAX_BYTES = 128 * 1024, 2 * 1024 * 1024
+# Of an event that waits for acknowledgement the offsets are kept, 16 bytes.
+_UNACKNOWLEDGED_PART_BYTES = 32
+_UNACKNOWLEDGED_MAX = 500_000
 
 
 class Budget:
@@ -38,3 +41,8 @@ class Budget:
     def queue_bytes(self) -> int:
         """What its Kafka client may fetch ahead; on top of `part_bytes`."""
         return min(max(self.part_bytes // _QUEUE_PART, _QUEUE_MIN_BYTES), _QUEUE_MAX_BYTES)
+
+    @property
+    def unacknowledged_events(self) -> int:
+        """How many may wait for acknowledgement before no more are sent; on top, too."""
+        return min(self.part_bytes // _UNACKNOWLEDGED_PART_BYTES, _UNACKNOWLEDGED_MAX)

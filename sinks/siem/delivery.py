@@ -102,7 +102,7 @@ class Delivery:
             stack.callback(client.close)
             sender = Sender(destination, client, self._letters, self._standing.tally)
             requests = destination.settings.requests_in_flight
-            self._in_flight = InFlight(sender, destination.name, requests)
+            self._in_flight = InFlight(sender, destination.name, requests, self._budget)
             stack.callback(self._in_flight.close)
             consumer = open_consumer(
                 self._kafka, destination.group, self._budget.queue_bytes, self._committed

@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 from queue import Empty, SimpleQueue
 
+from auditbus.sinks.siem.budget import Budget
 from auditbus.sinks.siem.lane import Lane
 from auditbus.sinks.siem.outcomes import Accepted
 from auditbus.sinks.siem.pool import SenderPool
@@ -20,8 +21,6 @@ from auditbus.sinks.siem.sender import Sender, Settlement
 
 __all__ = ["InFlight"]
 
-# Events that a destination took and has not acknowledged: beyond that, no more are sent.
-_UNACKNOWLEDGED_EVENTS = 500_000
 # While a stop waits, acknowledgements are asked for this often, whatever the usual interval.
 _HURRIED_S = 0.5
 # A request holds its events as read, as encoded, and joined to a body.
@@ -31,12 +30,13 @@ _COPIES = 3
 class InFlight:
     """Belongs to the destination's consumer thread; only the requests run in threads of a pool."""
 
-    def __init__(self, sender: Sender, name: str, requests: int) -> None:
-        """Run `requests` at a time at most."""
+    def __init__(self, sender: Sender, name: str, requests: int, budget: Budget) -> None:
+        """Run `requests` at a time at most; `budget` bounds what waits for acknowledgement."""
         self.held_bytes = 0
         """About what the requests hold: their events several times over."""
         self._sender = sender
         self._requests = requests
+        self._budget = budget
         self._pool = SenderPool(name, requests)
         self._results: SimpleQueue[tuple[Lane, int, Settlement | BaseException | None]] = (
             SimpleQueue()
@@ -55,7 +55,8 @@ class InFlight:
     @property
     def has_room(self) -> bool:
         """Whether another batch may be sent."""
-        return self.requests < self._requests and self._unacknowledged < _UNACKNOWLEDGED_EVENTS
+        may_wait = self._unacknowledged < self._budget.unacknowledged_events
+        return may_wait and self.requests < self._requests
 
     def send(self, lane: Lane, batch: Batch, size_bytes: int) -> None:
         """Start the request for `batch`, taken from `lane`."""

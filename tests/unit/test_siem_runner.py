@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 from auditbus.runtime.errors import KafkaUnreachable
 from auditbus.runtime.retry import Backoff
 from auditbus.sinks.siem import runner
+from auditbus.sinks.siem.budget import Budget
 from auditbus.sinks.siem.destination import Destination, DestinationKind, DestinationSettings
 from auditbus.sinks.siem.in_flight import InFlight
 from auditbus.sinks.siem.lane import Lane, Limits
@@ -95,7 +96,7 @@ class _BrokenSender:
 
 
 def test_a_sender_that_fails_ends_the_delivery_instead_of_holding_its_lane_for_ever() -> None:
-    flying = InFlight(_BrokenSender(), "broken", 1)  # type: ignore[arg-type]
+    flying = InFlight(_BrokenSender(), "broken", 1, Budget(1_000))  # type: ignore[arg-type]
     lane = Lane("t", 0, 0, limits=Limits(1, 1, 0, False), backoff=Backoff(1.0, 1.0))
     record = Record(0, 0, 0, None, b"x", ())
     flying.send(lane, Batch("t", 0, (record,), 0, suspect=False, first=0), 1)
