@@ -1,5 +1,6 @@
 """What a destination may hold is bounded, whatever waits for it, and the bound stops nothing."""
 
+import secrets
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -95,7 +96,8 @@ def test_an_event_larger_than_the_part_is_delivered(kafka: Kafka, unique_prefix:
     client.opened.set()
     settings = forwarder_settings(kafka.bootstrap_servers, unique_prefix)
     events = [
-        event(number, metadata={"text": f"{number}" * (600_000 if number % 7 == 0 else 10)})
+        # Random, so that it is larger than a fetch as it travels, too.
+        event(number, metadata={"text": secrets.token_hex(400_000 if number % 7 == 0 else 10)})
         for number in range(30)
     ]
     records = [(item["account"]["id"].encode(), orjson.dumps(item)) for item in events]
