@@ -11,6 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from confluent_kafka import KafkaError, KafkaException
+
 from auditbus.runtime.errors import AuditbusError, OffsetLost
 from auditbus.runtime.logging import get_logger
 from auditbus.runtime.retry import Backoff
@@ -96,7 +98,10 @@ class Runner:
             self._crashed(sys.exc_info()[1])
 
     def _crashed(self, error: object) -> None:
+        """Note what should not happen. Only Kafka's own words are shown: others may quote events."""
+        is_kafka = isinstance(error, KafkaException | KafkaError)
+        words = str(error) if is_kafka else "the forwarder's log says where"
+        self._standing.interrupted("crashed", f"{type(error).__name__}: {words}")
         # The client's own faults may be no exceptions at all: see `Partitions`.
-        self._standing.interrupted("crashed", f"{type(error).__name__}: {error}")
         shown = error if isinstance(error, BaseException) else None
         _log.error("delivery_crashed", destination=self.destination.name, exc_info=shown)
