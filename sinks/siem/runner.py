@@ -98,7 +98,7 @@ class Runner:
             self._crashed(sys.exc_info()[1])
 
     def _crashed(self, error: object) -> None:
-        """Note what should not happen. Only Kafka's own words are shown: others may quote events."""
+        """Note a bug. Only Kafka's own words are shown: others may quote an event."""
         is_kafka = isinstance(error, KafkaException | KafkaError)
         words = str(error) if is_kafka else "the forwarder's log says where"
         self._standing.interrupted("crashed", f"{type(error).__name__}: {words}")
