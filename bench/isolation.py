@@ -94,7 +94,8 @@ def run() -> Measured:
                 "event for one destination."
             ),
             (
-                "rss_mb_idle: after one event; after_backlog: once the good ones have caught up; "
+                "rss_mb_idle: after one event; after_backlog: once the good ones have caught up, "
+                "with forwarder.buffer_mb = 64; "
                 f"at_end: {_SECONDS} s later, the bad ones failing all the while."
             ),
         ),
