@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import orjson
 
 from auditbus.schemas.errors import AuditbusError, RejectCode
@@ -22,12 +22,11 @@ class Unencodable(AuditbusError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Event:
+class Event(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One JSON object from Kafka. On the raw topic, nothing else is known of it.
 
     `value` are its bytes in UTF-8, `fields` the same parsed: nobody may change them.
-    `timestamp_ms` is the broker's, -1 where unknown.
+    `timestamp_ms` is the broker's, -1 where unknown. A Struct, as `Record` is, for its cost.
     """
 
     value: bytes
