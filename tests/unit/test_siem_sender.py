@@ -60,7 +60,10 @@ class _Letters:
 
 
 def _sender(
-    client: _Client, letters: _Letters, encoder: Callable[[Any, Catalogue], Any] | None = None, **fields: Any
+    client: _Client,
+    letters: _Letters,
+    encoder: Callable[[Any, Catalogue], Any] | None = None,
+    **fields: Any,
 ) -> tuple[Sender, Tally]:
     settings = DestinationSettings.model_validate({"type": "scripted", **fields})
     kind = DestinationKind(DestinationSettings, lambda _: client, ordered=False)
