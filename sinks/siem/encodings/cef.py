@@ -19,7 +19,7 @@ from auditbus import __version__
 from auditbus.schemas.catalogue import Catalogue
 from auditbus.sinks.siem.encodings.classification import look_up
 from auditbus.sinks.siem.encodings.event import Encoder, Event
-from auditbus.sinks.siem.encodings.remainder import Mapped
+from auditbus.sinks.siem.encodings.remainder import IN_LINES
 from auditbus.sinks.siem.encodings.severities import SEVERITY_NUMBERS
 from auditbus.sinks.siem.encodings.text import (
     CONTROLS,
@@ -93,19 +93,6 @@ _values = Line(
     max_chars=_STRING_CHARS,
     limits={key: _LONG_CHARS for key in _KEYS if key.startswith((" cs", " auditbus"))},
 )
-_MAPPED = Mapped(
-    whole=(
-        *("id", "schema_version", "action", "occurred_at", "description", "outcome"),
-        *("received_at", "category", "operation", "targets", "changes", "metadata"),
-    ),
-    parts={
-        "account": ("id", "name"),
-        "actor": ("type", "id", "name", "email", "credential", "on_behalf_of"),
-        "error": ("code", "message"),
-        "context": ("ip", "forwarded_for", "user_agent", "request_id", "session_id", "trace_id"),
-    },
-    kept=("producer", "location", "device", "origin"),
-)
 
 
 def cef_encoder(catalogue: Catalogue) -> Encoder:
@@ -154,7 +141,7 @@ def _pairs(view: View, fields: dict[str, Any]) -> Iterator[Pair]:
     place, device, targets = view.location, view.device, view.targets
     ip = address(context.ip)
     ip_is_v6 = ip is not None and ":" in ip  # `src` holds an IPv4 address only
-    rest = _MAPPED.rest(view, fields)
+    rest = IN_LINES.rest(view, fields)
     user = first_user(targets) if targets else None
     return zip(
         _KEYS,

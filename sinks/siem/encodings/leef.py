@@ -19,7 +19,7 @@ from auditbus.schemas.catalogue import Catalogue
 from auditbus.schemas.errors import RejectCode
 from auditbus.sinks.siem.encodings.classification import Kind, look_up
 from auditbus.sinks.siem.encodings.event import Encoder, Event, Unencodable
-from auditbus.sinks.siem.encodings.remainder import Mapped
+from auditbus.sinks.siem.encodings.remainder import IN_LINES
 from auditbus.sinks.siem.encodings.severities import SEVERITY_NUMBERS
 from auditbus.sinks.siem.encodings.text import (
     CONTROLS,
@@ -57,19 +57,6 @@ _NAME_CHARS = 255  # of usrName and accountName
 _EPOCH_MS = range(10**12, 10**13)  # 13 digits, by which QRadar knows milliseconds
 _ESCAPES = {**CONTROLS, **dict.fromkeys(map(ord, "\t\n\r"), " ")}
 _values = Line(_ESCAPES)
-_MAPPED = Mapped(
-    whole=(
-        *("id", "schema_version", "action", "occurred_at", "description", "outcome"),
-        *("received_at", "category", "operation", "targets", "changes", "metadata"),
-    ),
-    parts={
-        "account": ("id", "name"),
-        "actor": ("type", "id", "name", "email", "credential", "on_behalf_of"),
-        "error": ("code", "message"),
-        "context": ("ip", "forwarded_for", "user_agent", "request_id", "session_id", "trace_id"),
-    },
-    kept=("producer", "location", "device", "origin"),
-)
 
 
 def leef_encoder(catalogue: Catalogue) -> Encoder:
@@ -119,7 +106,7 @@ def _pairs(view: View, fields: dict[str, Any]) -> Iterator[Pair]:
     account, producer, error = view.account, view.producer, view.error
     place, device, targets = view.location, view.device, view.targets
     ip = address(context.ip)
-    rest = _MAPPED.rest(view, fields)
+    rest = IN_LINES.rest(view, fields)
     return zip(
         _KEYS,
         (
