@@ -46,7 +46,7 @@ def run() -> Measured:
             "read_event_us: parsing, once an event, whoever looks into it.",
             "*_us: encoding an event that is parsed already.",
             "*_with_reading_us: parsing and encoding one event after the other, as the forwarder",
-            "does; more than the sum, as the processor's caches serve both.",
+            "does.",
         ),
     )
 
