@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import orjson
 from auditbus.schemas.errors import AuditbusError, RejectCode
 from auditbus.sinks.siem.records import Record
 
-__all__ = ["Event", "Unencodable", "read_event"]
+__all__ = ["Encoder", "Event", "Unencodable", "read_event"]
 
 
 class Unencodable(AuditbusError):
@@ -32,6 +33,10 @@ class Event(msgspec.Struct, frozen=True, eq=False, gc=False):
     value: bytes
     fields: dict[str, Any]
     timestamp_ms: int
+
+
+Encoder = Callable[[Event], bytes]
+"""Returns one event's bytes. Raises Unencodable, with the field to blame. Safe in threads."""
 
 
 def read_event(record: Record) -> Event:
