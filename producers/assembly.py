@@ -38,14 +38,19 @@ class EventAssembler:
         """Return value, key and id of the event; fills `fields` in place. Raises InvalidEvent."""
         add_bound(fields)
         now_ms = time.time_ns() // 1_000_000
+        is_new = True
         if fields.get("id") is None:
             fields["id"] = uuid7(now_ms)
+        else:
+            is_new = False
         if fields.get("schema_version") is None:
             fields["schema_version"] = SCHEMA_VERSION
         if (occurred_at := fields.get("occurred_at")) is None:
             fields["occurred_at"] = format_epoch_ms(now_ms)
-        elif isinstance(occurred_at, datetime):
-            fields["occurred_at"] = _utc_text(occurred_at)
+        else:
+            is_new = False
+            if isinstance(occurred_at, datetime):
+                fields["occurred_at"] = _utc_text(occurred_at)
         if fields.get("account") is None:
             fields["account"] = {"id": self._operator_account}
         if fields.get("description") is None:
@@ -59,7 +64,16 @@ class EventAssembler:
             raw, is_plain = encode(fields)
         if len(raw) > MAX_EVENT_BYTES:
             raise too_large(fields, len(raw))
-        valid = _validated(fields, raw, now_ms, is_plain=is_plain)
+        valid = None
+        if is_plain:
+            try:  # not suppress(): it costs as much as a tenth of the judgement
+                valid = validate_fields(fields, len(raw), broker_time_ms=now_ms, is_new=is_new)
+            except InvalidEvent:
+                pass
+        if valid is None:
+            # A datetime or an Enum looked wrong there and is right as JSON; a structure the other
+            # way round: only the bytes tell.
+            valid = validate(raw, broker_time_ms=now_ms)
         account = valid.account.id if valid.account else self._operator_account
         return raw, account.encode(), valid.id
 
@@ -73,20 +87,6 @@ def too_large(fields: dict[str, Any], size_bytes: int) -> InvalidEvent:
         f"the limit is {MAX_EVENT_BYTES:,}"
     )
     return InvalidEvent(RejectCode.TOO_LARGE, largest, reason)
-
-
-def _validated(fields: dict[str, Any], raw: bytes, now_ms: int, *, is_plain: bool) -> AuditEvent:
-    """Judge the event without parsing again what was encoded a moment ago, where that will do.
-
-    A datetime or an Enum looks wrong there and is right as JSON; a structure the other way round:
-    only the bytes tell. `now_ms` stands for the broker's time: the stream refuses ten years off it.
-    """
-    if is_plain:
-        try:  # not suppress(): it costs as much as a tenth of the judgement
-            return validate_fields(fields, len(raw), broker_time_ms=now_ms)
-        except InvalidEvent:
-            pass
-    return validate(raw, broker_time_ms=now_ms)
 
 
 def _utc_text(moment: datetime) -> str:

@@ -179,22 +179,34 @@ def add_bound(fields: Fields) -> None:
     """
     scope = _scope.get()
     trace_id = current_trace_id()
-    if scope is None and trace_id is None:
-        return
-    given: Mapping[str, Any] = {} if scope is None else scope.ready()
-    for name in ("actor", "account"):
-        if name in given and fields.get(name) is None:
-            fields[name] = given[name]
+    if scope is None:
+        if trace_id is None:
+            return
+        given: Mapping[str, Any] = {}
+    else:
+        given = scope.ready()
+        for name in ("actor", "account"):
+            if name in given and fields.get(name) is None:
+                fields[name] = given[name]
     context, own = given.get("context"), fields.get("context")
     if own is None and trace_id is None:
         if context:
             fields["context"] = context
         return
-    if isinstance(own, Context):
-        own = msgspec.to_builtins(own)
-    if own is None or isinstance(own, Mapping):
-        trace = {} if trace_id is None else {"trace_id": trace_id}
-        fields["context"] = {**(context or {}), **trace, **_without_none(own or {})}
+    if type(own) is not dict:
+        if isinstance(own, Context):
+            own = msgspec.to_builtins(own)
+        elif own is None:
+            own = {}
+        elif not isinstance(own, Mapping):
+            return  # wrong, and refused later
+    merged = {} if context is None else {**context}
+    if trace_id is not None:
+        merged["trace_id"] = trace_id
+    for name, value in own.items():
+        if value is not None:
+            merged[name] = value
+    fields["context"] = merged
 
 
 def _without_none(members: Members) -> Fields:
