@@ -55,7 +55,7 @@ class BoundMembers(dict[str, Any]):
     def __init__(self, members: Members) -> None:
         super().__init__(members)
         self.clean_for: object = None
-        """The Redactor that has found nothing in them."""
+        """What has found no secret in them, a Redactor's inspection."""
 
 
 class _Scope:

@@ -30,9 +30,10 @@ from auditbus.schemas.event import (
     AuditEvent,
 )
 from auditbus.schemas.ids import is_uuid7
+from auditbus.schemas.strict import StrictEvent
 from auditbus.schemas.timestamps import parse_rfc3339
 
-__all__ = ["explain_mismatch", "parse_object", "validate", "validate_fields"]
+__all__ = ["explain_mismatch", "parse_object", "strict_view", "validate", "validate_fields"]
 
 _action_match = re.compile(ACTION_PATTERN).fullmatch
 _MAX_ACTION_CHARACTERS = 100  # as the pattern says: nothing longer gets a place in the cache
@@ -56,20 +57,15 @@ def validate(raw: bytes | None, *, broker_time_ms: int | None = None) -> AuditEv
 
 
 def validate_fields(
-    fields: dict[str, Any],
-    size_bytes: int,
-    *,
-    broker_time_ms: int | None = None,
-    is_new: bool = False,
+    fields: dict[str, Any], size_bytes: int, *, broker_time_ms: int | None = None
 ) -> AuditEvent:
     """Judge an event that has been parsed: the second half of `validate`.
 
     `fields` is what JSON gives: a structure or a type of Python's own in it is not looked into.
-    `size_bytes` is its length as JSON. `is_new` tells that the caller has just made `id` and
-    `occurred_at`: they need no proof. Raises InvalidEvent.
+    `size_bytes` is its length as JSON. Raises InvalidEvent.
     """
     version = fields.get("schema_version")
-    if version != SCHEMA_VERSION and type(version) is int:
+    if type(version) is int and version != SCHEMA_VERSION:
         # Before anything else is judged: another version may well have other rules.
         _refuse(
             RejectCode.UNSUPPORTED_VERSION,
@@ -83,16 +79,25 @@ def validate_fields(
         event = msgspec.convert(fields, AuditEvent)
     except msgspec.ValidationError as error:
         raise explain_mismatch(error) from None
-    if not is_new:
-        _check_identity(event, broker_time_ms)
-    if event.schema_version != SCHEMA_VERSION:
-        _refuse(RejectCode.WRONG_TYPE, "schema_version", f"must be {SCHEMA_VERSION}")
-    if len(event.action) > _MAX_ACTION_CHARACTERS or not _is_action(event.action):
-        _refuse(RejectCode.INVALID_VALUE, "action", f"does not match {ACTION_PATTERN}")
-    if event.account is not None and not event.account.id:
-        _refuse(RejectCode.INVALID_VALUE, "account.id", "is empty")
-    if event.metadata:
-        _check_metadata(event.metadata, size_bytes)
+    _check_identity(event, broker_time_ms)
+    _check_values(event, size_bytes)
+    return event
+
+
+def strict_view(
+    fields: dict[str, Any], size_bytes: int, *, broker_time_ms: int, is_new: bool
+) -> StrictEvent | None:
+    """Return the view of an event that is valid and holds only what the schema names; else None.
+
+    `is_new` tells that the caller has just made `id` and `occurred_at`: they need no proof.
+    """
+    try:  # reserved names are unknown ones
+        event = msgspec.convert(fields, StrictEvent)
+        if not is_new:
+            _check_identity(event, broker_time_ms)
+        _check_values(event, size_bytes)
+    except (msgspec.ValidationError, InvalidEvent):
+        return None
     return event
 
 
@@ -183,6 +188,17 @@ def _check_identity(event: AuditEvent, broker_time_ms: int | None) -> None:
             "occurred_at",
             f"more than {MAX_YEARS_FROM_BROKER_TIME} years from the broker's time",
         )
+
+
+def _check_values(event: AuditEvent, size_bytes: int) -> None:
+    if event.schema_version != SCHEMA_VERSION:
+        _refuse(RejectCode.WRONG_TYPE, "schema_version", f"must be {SCHEMA_VERSION}")
+    if len(event.action) > _MAX_ACTION_CHARACTERS or not _is_action(event.action):
+        _refuse(RejectCode.INVALID_VALUE, "action", f"does not match {ACTION_PATTERN}")
+    if event.account is not None and not event.account.id:
+        _refuse(RejectCode.INVALID_VALUE, "account.id", "is empty")
+    if event.metadata:
+        _check_metadata(event.metadata, size_bytes)
 
 
 def _check_metadata(metadata: dict[str, Any], size_bytes: int) -> None:

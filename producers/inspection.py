@@ -1,0 +1,230 @@
+"""Know in two or three microseconds that an event holds no secret: most hold none.
+
+Most of an event repeats: who acts, for whom, with what. So the names, the texts and the structures
+that were found clean are remembered, within limits, and only what is new is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, time
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from auditbus.producers.context import BoundMembers
+from auditbus.producers.screening import Screen
+from auditbus.producers.secret_names import SecretNames
+from auditbus.producers.secret_patterns import MIN_CARD
+from auditbus.schemas.event import (
+    Account,
+    Actor,
+    AuditEvent,
+    Context,
+    Credential,
+    Delegate,
+    EventError,
+    Target,
+)
+from auditbus.schemas.strict import (
+    StrictAccount,
+    StrictActor,
+    StrictContext,
+    StrictCredential,
+    StrictDelegate,
+    StrictError,
+    StrictEvent,
+    StrictTarget,
+)
+
+__all__ = ["IDENTITY", "LABELLED", "Inspection"]
+
+# What keys, order and deduplication stand on is never altered by a pattern.
+IDENTITY = frozenset({"id", "schema_version", "action", "occurred_at", "outcome"})
+# Values that a label beside them names.
+LABELLED = frozenset({"value", "before", "after", "old", "new", "old_value", "new_value"})
+_LABELS = ("field", "name", "key", "header")
+_NEVER_SECRET = frozenset({float, bool, type(None), UUID, datetime, date, time})
+# Structures whose members the schema names. A Change may hide its values by its `field`.
+_STRUCTURES = frozenset({Account, Actor, Context, Credential, Delegate, EventError, Target}) | {
+    StrictAccount, StrictActor, StrictContext, StrictCredential, StrictDelegate, StrictError,
+    StrictTarget,
+}  # fmt: skip
+_MAX_KNOWN, _MAX_KNOWN_CHARACTERS = 4096, 64
+_MAX_MET, _MAX_MET_CHARACTERS = 4096, 256
+_members_of = msgspec.structs.astuple
+# The names that the schema itself gives inside its objects, without `credential`.
+_SCHEMA_NAMES = (  # noqa: SIM905 -- words read better than thirty lines
+    "type id name email on_behalf_of ip forwarded_for user_agent client_hints request_id session_id"
+    " trace_id code message service version instance epoch seq field before after redacted"
+).split()
+
+
+class Inspection:
+    """Judges events, and remembers. Safe between threads: at worst two judge the same text."""
+
+    def __init__(
+        self, is_secret_name: SecretNames, screen: Screen, redact: Callable[[str], str]
+    ) -> None:
+        """`redact` returns the very text that it is given where that holds no secret."""
+        self.is_secret_name = is_secret_name
+        self._screen = screen
+        self._redact = redact
+        self._known: set[str] = set()  # names
+        self._met: set[object] = set()  # texts, and structures of the schema
+        self._structures: frozenset[type] = frozenset()
+        schema = {*AuditEvent.__struct_fields__, *_SCHEMA_NAMES}
+        if not any(map(is_secret_name, schema)):
+            self._structures = _STRUCTURES
+            self._known |= schema - LABELLED
+        self._labelled = frozenset(name for name in LABELLED if not is_secret_name(name))
+
+    def is_clean(self, fields: dict[str, Any], view: AuditEvent | None) -> bool:
+        """Tell whether the event has no secret; False may be a false alarm.
+
+        A StrictEvent as the `view` of `fields` tells that their names are the schema's.
+        """
+        if type(view) is StrictEvent and self._structures:
+            return self._view_is_clean(fields, view)
+        if not self._known.issuperset(fields) and not self._learn(fields, None):
+            return False
+        met = self._met
+        new: list[str] = []
+        pending: list[Any] = []
+        for name, value in fields.items():
+            kind = type(value)
+            if kind is str:
+                if value not in met and name not in IDENTITY:
+                    new.append(value)
+            elif kind is dict or kind is list:
+                pending.append(value)
+            elif kind is BoundMembers:
+                if value.clean_for is not self and not self._bound_is_clean(name, value):
+                    return False
+            elif kind is not int or value >= MIN_CARD:
+                pending.append((value,))
+        return self._gather(pending, new, fields.get("actor")) and self._are_clean(new)
+
+    def redacted_text(self, text: str) -> str:
+        """Return the text without its secrets: the very same object where it holds none."""
+        if text in self._met:
+            return text
+        if not self._screen(text) and (found := self._redact(text)) is not text:
+            return found
+        if len(text) <= _MAX_MET_CHARACTERS:
+            self._meet([text])
+        return text
+
+    def is_harmless(self, name: str) -> bool:
+        """Tell whether a name is known to be no secret's, to hold none, and to have no label."""
+        return name in self._known
+
+    def hides_labelled(self, members: dict[Any, Any]) -> bool:
+        """Tell whether a label says that the value beside it is a secret."""
+        return not LABELLED.isdisjoint(members) and any(
+            isinstance(label := members.get(name), str) and self.is_secret_name.in_path(label)
+            for name in _LABELS
+        )
+
+    def _view_is_clean(self, fields: dict[str, Any], view: StrictEvent) -> bool:
+        met = self._met
+        new: list[str] = []
+        parts: list[Any] = []
+        pending: list[Any] = [parts]
+        if (text := view.description) is not None and text not in met:
+            new.append(text)
+        if (part := view.account) is not None and part not in met:
+            parts.append(part)
+        if (part := view.actor) is not None and part not in met:
+            parts.append(part)
+        if (targets := view.targets) is not None:
+            for part in targets:
+                if part not in met:
+                    parts.append(part)
+        if (part := view.error) is not None and part not in met:
+            parts.append(part)
+        if (context := view.context) is not None:
+            bound = fields["context"]
+            if type(bound) is BoundMembers:
+                if bound.clean_for is not self and not self._bound_is_clean("context", bound):
+                    return False
+            elif context.client_hints is not None or context.forwarded_for is not None:
+                pending.append(_members_of(context))  # no hash: neither has a dict or a list
+            elif context not in met:
+                parts.append(context)
+        if view.metadata:
+            pending.append(view.metadata)
+        if view.changes is not None:
+            pending.append(fields["changes"])
+        if view.producer is not None:
+            pending.append(fields["producer"])
+        if not (self._gather(pending, new, None) and self._are_clean(new)):
+            return False
+        if parts:
+            self._meet(parts)
+        return True
+
+    def _bound_is_clean(self, name: str, members: BoundMembers) -> bool:
+        """Judge what is bound when it is first met: the other events of the request need not."""
+        if not self.is_clean({name: dict(members)}, None):
+            return False
+        members.clean_for = self
+        return True
+
+    def _gather(self, pending: list[Any], new: list[str], actor: Any) -> bool:  # noqa: C901 -- one branch a type
+        """Add all texts in `pending` that were not met before to `new`.
+
+        False where a name or a type asks for the walk.
+        """
+        known, met = self._known, self._met
+        for container in pending:  # which grows meanwhile
+            if type(container) is dict:
+                if not known.issuperset(container):
+                    exempt = "credential" if container is actor else None
+                    if not self._learn(container, exempt):
+                        return False
+                container = container.values()
+            for member in container:
+                kind = type(member)
+                if kind is str:
+                    if member not in met:
+                        new.append(member)
+                elif kind is dict or kind is list or kind is tuple:
+                    pending.append(member)
+                elif kind is int:
+                    if member >= MIN_CARD:
+                        new.append(str(member))
+                elif kind in self._structures:
+                    pending.append(_members_of(member))
+                elif kind not in _NEVER_SECRET:
+                    return False
+        return True
+
+    def _learn(self, members: dict[str, Any], exempt: str | None) -> bool:
+        """Tell whether no name asks for the walk, and know the names from now on."""
+        known = self._known
+        for name in members:
+            if name in known or name in self._labelled or name == exempt:
+                continue
+            if self.is_secret_name(name) or not self._screen(name):
+                return False
+            if len(name) <= _MAX_KNOWN_CHARACTERS and len(known) < _MAX_KNOWN:
+                known.add(name)
+        return not self.hides_labelled(members)
+
+    def _are_clean(self, texts: list[str]) -> bool:
+        """Judge texts, the screen's false alarms too, and know the clean ones from now on."""
+        if not texts:
+            return True
+        if not self._screen.all_clean(texts):
+            screen, redact = self._screen, self._redact
+            if any(not screen(text) and redact(text) is not text for text in texts):
+                return False
+        self._meet([text for text in texts if len(text) <= _MAX_MET_CHARACTERS])
+        return True
+
+    def _meet(self, clean: Iterable[object]) -> None:
+        if len(self._met) > _MAX_MET:
+            self._met = set()  # begin anew: what repeats is soon met again
+        self._met.update(clean)
