@@ -52,7 +52,7 @@ _STRUCTURES = frozenset({Account, Actor, Context, Credential, Delegate, EventErr
     StrictTarget,
 }  # fmt: skip
 _MAX_KNOWN, _MAX_KNOWN_CHARACTERS = 4096, 64
-_MAX_MET, _MAX_MET_CHARACTERS = 4096, 256
+_MAX_MET, _MAX_MET_CHARACTERS = 8192, 256
 _members_of = msgspec.structs.astuple
 # The names that the schema itself gives inside its objects, without `credential`.
 _SCHEMA_NAMES = (  # noqa: SIM905 -- words read better than thirty lines
@@ -104,17 +104,15 @@ class Inspection:
                     return False
             elif kind is not int or value >= MIN_CARD:
                 pending.append((value,))
-        return self._gather(pending, new, fields.get("actor")) and self._are_clean(new)
+        if not self._gather(pending, new, fields.get("actor")):
+            return False
+        return self._are_clean(new) if new else True
 
     def redacted_text(self, text: str) -> str:
         """Return the text without its secrets: the very same object where it holds none."""
         if text in self._met:
             return text
-        if not self._screen(text) and (found := self._redact(text)) is not text:
-            return found
-        if len(text) <= _MAX_MET_CHARACTERS:
-            self._meet([text])
-        return text
+        return text if self._are_clean([text]) else self._redact(text)
 
     def is_harmless(self, name: str) -> bool:
         """Tell whether a name is known to be no secret's, to hold none, and to have no label."""
@@ -130,40 +128,36 @@ class Inspection:
     def _view_is_clean(self, fields: dict[str, Any], view: StrictEvent) -> bool:
         met = self._met
         new: list[str] = []
-        parts: list[Any] = []
-        pending: list[Any] = [parts]
+        pending: list[Any] = []
+        parts: list[Any] = []  # what most likely comes again, whole
         if (text := view.description) is not None and text not in met:
             new.append(text)
-        if (part := view.account) is not None and part not in met:
-            parts.append(part)
-        if (part := view.actor) is not None and part not in met:
-            parts.append(part)
+        if (account := view.account) is not None and account not in met:
+            parts.append(account)
+        if (actor := view.actor) is not None and actor not in met:
+            parts.append(actor)
+        for part in parts:
+            pending.append(_members_of(part))
         if (targets := view.targets) is not None:
-            for part in targets:
-                if part not in met:
-                    parts.append(part)
-        if (part := view.error) is not None and part not in met:
-            parts.append(part)
+            for target in targets:
+                pending.append(_members_of(target))
+        if (error := view.error) is not None:
+            pending.append(_members_of(error))
         if (context := view.context) is not None:
             bound = fields["context"]
-            if type(bound) is BoundMembers:
-                if bound.clean_for is not self and not self._bound_is_clean("context", bound):
-                    return False
-            elif context.client_hints is not None or context.forwarded_for is not None:
-                pending.append(_members_of(context))  # no hash: neither has a dict or a list
-            elif context not in met:
-                parts.append(context)
-        if view.metadata:
+            if type(bound) is not BoundMembers:
+                pending.append(_members_of(context))
+            elif bound.clean_for is not self and not self._bound_is_clean("context", bound):
+                return False
+        if view.metadata is not None:
             pending.append(view.metadata)
         if view.changes is not None:
             pending.append(fields["changes"])
         if view.producer is not None:
             pending.append(fields["producer"])
-        if not (self._gather(pending, new, None) and self._are_clean(new)):
+        if not self._gather(pending, new, None):
             return False
-        if parts:
-            self._meet(parts)
-        return True
+        return self._are_clean(new, parts) if new or parts else True
 
     def _bound_is_clean(self, name: str, members: BoundMembers) -> bool:
         """Judge what is bound when it is first met: the other events of the request need not."""
@@ -190,6 +184,8 @@ class Inspection:
                 if kind is str:
                     if member not in met:
                         new.append(member)
+                elif member is None:
+                    continue
                 elif kind is dict or kind is list or kind is tuple:
                     pending.append(member)
                 elif kind is int:
@@ -213,18 +209,19 @@ class Inspection:
                 known.add(name)
         return not self.hides_labelled(members)
 
-    def _are_clean(self, texts: list[str]) -> bool:
-        """Judge texts, the screen's false alarms too, and know the clean ones from now on."""
-        if not texts:
-            return True
+    def _are_clean(self, texts: list[str], parts: Iterable[object] = ()) -> bool:
+        """Judge texts, the screen's false alarms too, and know the clean ones from now on.
+
+        `parts` are structures of which these texts, and such as are known, are all that there is.
+        """
         if not self._screen.all_clean(texts):
             screen, redact = self._screen, self._redact
             if any(not screen(text) and redact(text) is not text for text in texts):
                 return False
-        self._meet([text for text in texts if len(text) <= _MAX_MET_CHARACTERS])
-        return True
-
-    def _meet(self, clean: Iterable[object]) -> None:
+        short = [text for text in texts if len(text) <= _MAX_MET_CHARACTERS]
         if len(self._met) > _MAX_MET:
             self._met = set()  # begin anew: what repeats is soon met again
-        self._met.update(clean)
+        self._met.update(short)
+        if parts and len(short) == len(texts):
+            self._met.update(parts)
+        return True

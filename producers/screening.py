@@ -62,6 +62,9 @@ class Screen:
         """Tell whether all of them are clean: quicker than one by one."""
         if not self._hints:  # the built-in patterns find nothing in a UUID, and events are full
             texts = [
-                text for text in texts if len(text) != _UUID_CHARACTERS or _is_uuid(text) is None
+                text
+                for text in texts
+                if (len(text) >= _SHORTEST or ":" in text or "=" in text)
+                and (len(text) != _UUID_CHARACTERS or _is_uuid(text) is None)
             ]
-        return self(_join(texts))
+        return not texts or self(_join(texts))

@@ -29,38 +29,38 @@ __all__ = [
 ]
 
 
-class StrictAccount(Account, frozen=True, forbid_unknown_fields=True):
+class StrictAccount(Account, frozen=True, gc=False, forbid_unknown_fields=True):
     """An Account and no more."""
 
 
-class StrictCredential(Credential, frozen=True, forbid_unknown_fields=True):
+class StrictCredential(Credential, frozen=True, gc=False, forbid_unknown_fields=True):
     """A Credential and no more."""
 
 
-class StrictDelegate(Delegate, frozen=True, forbid_unknown_fields=True):
+class StrictDelegate(Delegate, frozen=True, gc=False, forbid_unknown_fields=True):
     """A Delegate and no more."""
 
 
-class StrictActor(Actor, frozen=True, forbid_unknown_fields=True):
+class StrictActor(Actor, frozen=True, gc=False, forbid_unknown_fields=True):
     """An Actor and no more."""
 
     credential: StrictCredential | None = None
     on_behalf_of: StrictDelegate | None = None
 
 
-class StrictTarget(Target, frozen=True, forbid_unknown_fields=True):
+class StrictTarget(Target, frozen=True, gc=False, forbid_unknown_fields=True):
     """A Target and no more."""
 
 
-class StrictError(EventError, frozen=True, forbid_unknown_fields=True):
+class StrictError(EventError, frozen=True, gc=False, forbid_unknown_fields=True):
     """An EventError and no more."""
 
 
-class StrictContext(Context, frozen=True, forbid_unknown_fields=True):
+class StrictContext(Context, frozen=True, gc=False, forbid_unknown_fields=True):
     """A Context and no more."""
 
 
-class StrictEvent(AuditEvent, frozen=True, forbid_unknown_fields=True):
+class StrictEvent(AuditEvent, frozen=True, gc=False, forbid_unknown_fields=True):
     """An AuditEvent and no more."""
 
     account: StrictAccount | None = None
