@@ -53,6 +53,7 @@ _STRUCTURES = frozenset({Account, Actor, Context, Credential, Delegate, EventErr
 }  # fmt: skip
 _MAX_KNOWN, _MAX_KNOWN_CHARACTERS = 4096, 64
 _MAX_MET, _MAX_MET_CHARACTERS = 8192, 256
+_join = "\0".join
 _members_of = msgspec.structs.astuple
 # The names that the schema itself gives inside its objects, without `credential`.
 _SCHEMA_NAMES = (  # noqa: SIM905 -- words read better than thirty lines
@@ -72,7 +73,9 @@ class Inspection:
         self._screen = screen
         self._redact = redact
         self._known: set[str] = set()  # names
-        self._met: set[object] = set()  # texts, and structures of the schema
+        # Texts, and structures of the schema; ids that come once must not drive out what repeats.
+        self._once: set[object] = set()
+        self._met: set[object] = {None}
         self._structures: frozenset[type] = frozenset()
         schema = {*AuditEvent.__struct_fields__, *_SCHEMA_NAMES}
         if not any(map(is_secret_name, schema)):
@@ -127,34 +130,39 @@ class Inspection:
 
     def _view_is_clean(self, fields: dict[str, Any], view: StrictEvent) -> bool:
         met = self._met
-        new: list[str] = []
-        pending: list[Any] = []
-        parts: list[Any] = []  # what most likely comes again, whole
-        if (text := view.description) is not None and text not in met:
-            new.append(text)
+        texts: list[str | None] = [view.description]
+        pending: list[Any] = []  # what may hold more than texts
+        parts: list[object] = []  # what most likely comes again, whole
         if (account := view.account) is not None and account not in met:
             parts.append(account)
+            texts += _members_of(account)
         if (actor := view.actor) is not None and actor not in met:
             parts.append(actor)
-        for part in parts:
-            pending.append(_members_of(part))
+            if actor.credential is None and actor.on_behalf_of is None:
+                texts += _members_of(actor)
+            else:
+                pending.append(_members_of(actor))
         if (targets := view.targets) is not None:
             for target in targets:
-                pending.append(_members_of(target))
+                texts += _members_of(target)
         if (error := view.error) is not None:
-            pending.append(_members_of(error))
+            texts += _members_of(error)
         if (context := view.context) is not None:
             bound = fields["context"]
-            if type(bound) is not BoundMembers:
+            if type(bound) is BoundMembers:
+                if bound.clean_for is not self and not self._bound_is_clean("context", bound):
+                    return False
+            elif context.client_hints is None and context.forwarded_for is None:
+                texts += _members_of(context)
+            else:
                 pending.append(_members_of(context))
-            elif bound.clean_for is not self and not self._bound_is_clean("context", bound):
-                return False
         if view.metadata is not None:
             pending.append(view.metadata)
         if view.changes is not None:
             pending.append(fields["changes"])
         if view.producer is not None:
             pending.append(fields["producer"])
+        new: list[Any] = [text for text in texts if text not in met]
         if not self._gather(pending, new, None):
             return False
         return self._are_clean(new, parts) if new or parts else True
@@ -209,19 +217,29 @@ class Inspection:
                 known.add(name)
         return not self.hides_labelled(members)
 
-    def _are_clean(self, texts: list[str], parts: Iterable[object] = ()) -> bool:
-        """Judge texts, the screen's false alarms too, and know the clean ones from now on.
+    def _are_clean(self, texts: Iterable[str], parts: Iterable[object] = ()) -> bool:
+        """Judge texts, the screen's false alarms too, and remember the clean ones.
 
         `parts` are structures of which these texts, and such as are known, are all that there is.
         """
-        if not self._screen.all_clean(texts):
+        new = set(texts)
+        if again := new & self._once:
+            new -= again
+        judged = self._screen.worth_judging(new)
+        if judged and not self._screen(_join(judged)):
             screen, redact = self._screen, self._redact
-            if any(not screen(text) and redact(text) is not text for text in texts):
+            if any(not screen(text) and redact(text) is not text for text in judged):
                 return False
-        short = [text for text in texts if len(text) <= _MAX_MET_CHARACTERS]
-        if len(self._met) > _MAX_MET:
-            self._met = set()  # begin anew: what repeats is soon met again
-        self._met.update(short)
-        if parts and len(short) == len(texts):
-            self._met.update(parts)
+        short = [text for text in judged if len(text) <= _MAX_MET_CHARACTERS]
+        if parts and len(short) == len(judged):
+            again = again.union(part for part in parts if part in self._once)
+            short += parts
+        if short:
+            if len(self._once) > _MAX_MET:
+                self._once = set()
+            self._once.update(short)
+        if again:
+            if len(self._met) > _MAX_MET:
+                self._met = {None}  # begin anew: what repeats is soon met again
+            self._met.update(again)
         return True

@@ -8,7 +8,7 @@ with a literal, which `re` finds at the speed of memchr.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 __all__ = ["Screen"]
 
@@ -26,7 +26,6 @@ _COLON = re.compile(rb":(?:/|(?<=/:)|(?<=[rw]d:))").search  # and `password:hunt
 _SHORTEST = 10
 _UUID_CHARACTERS = 36
 _is_uuid = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}").fullmatch
-_join = "\0".join
 
 
 class Screen:
@@ -58,13 +57,13 @@ class Screen:
             or ("." in text and _DOTTED(folded))
         )
 
-    def all_clean(self, texts: list[str]) -> bool:
-        """Tell whether all of them are clean: quicker than one by one."""
-        if not self._hints:  # the built-in patterns find nothing in a UUID, and events are full
-            texts = [
-                text
-                for text in texts
-                if (len(text) >= _SHORTEST or ":" in text or "=" in text)
-                and (len(text) != _UUID_CHARACTERS or _is_uuid(text) is None)
-            ]
-        return not texts or self(_join(texts))
+    def worth_judging(self, texts: Collection[str]) -> list[str]:
+        """Return the texts that it takes more to judge: not UUIDs, and not short ids."""
+        if self._hints:
+            return [*texts]
+        return [
+            text
+            for text in texts
+            if (len(text) >= _SHORTEST or text.isalpha() or ":" in text or "=" in text)
+            and (len(text) != _UUID_CHARACTERS or _is_uuid(text) is None)
+        ]
