@@ -185,9 +185,10 @@ def add_bound(fields: Fields) -> None:
         given: Mapping[str, Any] = {}
     else:
         given = scope.ready()
-        for name in ("actor", "account"):
-            if name in given and fields.get(name) is None:
-                fields[name] = given[name]
+        if "actor" in given and fields.get("actor") is None:
+            fields["actor"] = given["actor"]
+        if "account" in given and fields.get("account") is None:
+            fields["account"] = given["account"]
     context, own = given.get("context"), fields.get("context")
     if own is None and trace_id is None:
         if context:

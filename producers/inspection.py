@@ -109,6 +109,7 @@ class Inspection:
                 pending.append((value,))
         if not self._gather(pending, new, fields.get("actor")):
             return False
+        new = self._screen.worth_judging(new)
         return self._are_clean(new) if new else True
 
     def redacted_text(self, text: str) -> str:
@@ -134,11 +135,18 @@ class Inspection:
         pending: list[Any] = []  # what may hold more than texts
         parts: list[object] = []  # what most likely comes again, whole
         if (account := view.account) is not None and account not in met:
-            parts.append(account)
-            texts += _members_of(account)
+            if type(given := fields["account"]) is BoundMembers:
+                if given.clean_for is not self and not self._bound_is_clean("account", given):
+                    return False
+            else:
+                parts.append(account)
+                texts += _members_of(account)
         if (actor := view.actor) is not None and actor not in met:
-            parts.append(actor)
-            if actor.credential is None and actor.on_behalf_of is None:
+            if type(given := fields["actor"]) is BoundMembers:
+                if given.clean_for is not self and not self._bound_is_clean("actor", given):
+                    return False
+            elif actor.credential is None and actor.on_behalf_of is None:
+                parts.append(actor)
                 texts += _members_of(actor)
             else:
                 pending.append(_members_of(actor))
@@ -148,9 +156,8 @@ class Inspection:
         if (error := view.error) is not None:
             texts += _members_of(error)
         if (context := view.context) is not None:
-            bound = fields["context"]
-            if type(bound) is BoundMembers:
-                if bound.clean_for is not self and not self._bound_is_clean("context", bound):
+            if type(given := fields["context"]) is BoundMembers:
+                if given.clean_for is not self and not self._bound_is_clean("context", given):
                     return False
             elif context.client_hints is None and context.forwarded_for is None:
                 texts += _members_of(context)
@@ -163,8 +170,10 @@ class Inspection:
         if view.producer is not None:
             pending.append(fields["producer"])
         new: list[Any] = [text for text in texts if text not in met]
-        if not self._gather(pending, new, None):
+        if pending and not self._gather(pending, new, None):
             return False
+        if new:
+            new = self._screen.worth_judging(new)
         return self._are_clean(new, parts) if new or parts else True
 
     def _bound_is_clean(self, name: str, members: BoundMembers) -> bool:
@@ -225,13 +234,12 @@ class Inspection:
         new = set(texts)
         if again := new & self._once:
             new -= again
-        judged = self._screen.worth_judging(new)
-        if judged and not self._screen(_join(judged)):
+        if new and not self._screen(_join(new)):
             screen, redact = self._screen, self._redact
-            if any(not screen(text) and redact(text) is not text for text in judged):
+            if any(not screen(text) and redact(text) is not text for text in new):
                 return False
-        short = [text for text in judged if len(text) <= _MAX_MET_CHARACTERS]
-        if parts and len(short) == len(judged):
+        short = [text for text in new if len(text) <= _MAX_MET_CHARACTERS]
+        if parts and len(short) == len(new):
             again = again.union(part for part in parts if part in self._once)
             short += parts
         if short:

@@ -8,7 +8,7 @@ with a literal, which `re` finds at the speed of memchr.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 __all__ = ["Screen"]
 
@@ -57,10 +57,10 @@ class Screen:
             or ("." in text and _DOTTED(folded))
         )
 
-    def worth_judging(self, texts: Collection[str]) -> list[str]:
+    def worth_judging(self, texts: list[str]) -> list[str]:
         """Return the texts that it takes more to judge: not UUIDs, and not short ids."""
         if self._hints:
-            return [*texts]
+            return texts
         return [
             text
             for text in texts
