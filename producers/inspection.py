@@ -6,7 +6,7 @@ that were found clean are remembered, within limits, and only what is new is loo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import date, datetime, time
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from auditbus.producers.context import BoundMembers
-from auditbus.producers.screening import Screen
+from auditbus.producers.screening import UUID_CHARACTERS, Screen, is_uuid
 from auditbus.producers.secret_names import SecretNames
 from auditbus.producers.secret_patterns import MIN_CARD
 from auditbus.schemas.event import (
@@ -53,6 +53,7 @@ _STRUCTURES = frozenset({Account, Actor, Context, Credential, Delegate, EventErr
 }  # fmt: skip
 _MAX_KNOWN, _MAX_KNOWN_CHARACTERS = 4096, 64
 _MAX_MET, _MAX_MET_CHARACTERS = 8192, 256
+_NO_PARTS: list[object] = []
 _join = "\0".join
 _members_of = msgspec.structs.astuple
 # The names that the schema itself gives inside its objects, without `credential`.
@@ -92,14 +93,13 @@ class Inspection:
             return self._view_is_clean(fields, view)
         if not self._known.issuperset(fields) and not self._learn(fields, None):
             return False
-        met = self._met
-        new: list[str] = []
+        texts: list[str] = []
         pending: list[Any] = []
         for name, value in fields.items():
             kind = type(value)
             if kind is str:
-                if value not in met and name not in IDENTITY:
-                    new.append(value)
+                if name not in IDENTITY:
+                    texts.append(value)
             elif kind is dict or kind is list:
                 pending.append(value)
             elif kind is BoundMembers:
@@ -107,10 +107,7 @@ class Inspection:
                     return False
             elif kind is not int or value >= MIN_CARD:
                 pending.append((value,))
-        if not self._gather(pending, new, fields.get("actor")):
-            return False
-        new = self._screen.worth_judging(new)
-        return self._are_clean(new) if new else True
+        return self._gather(pending, texts, fields.get("actor")) and self._are_clean(texts)
 
     def redacted_text(self, text: str) -> str:
         """Return the text without its secrets: the very same object where it holds none."""
@@ -131,50 +128,56 @@ class Inspection:
 
     def _view_is_clean(self, fields: dict[str, Any], view: StrictEvent) -> bool:
         met = self._met
-        texts: list[str | None] = [view.description]
+        texts: list[Any] = [view.description]
         pending: list[Any] = []  # what may hold more than texts
         parts: list[object] = []  # what most likely comes again, whole
-        if (account := view.account) is not None and account not in met:
-            if type(given := fields["account"]) is BoundMembers:
-                if given.clean_for is not self and not self._bound_is_clean("account", given):
-                    return False
-            else:
+        bound: list[BoundMembers] = []
+        account, actor, context = view.account, view.actor, view.context
+        if account is not None and account not in met:
+            if type(given := fields["account"]) is not BoundMembers:
                 parts.append(account)
                 texts += _members_of(account)
-        if (actor := view.actor) is not None and actor not in met:
-            if type(given := fields["actor"]) is BoundMembers:
-                if given.clean_for is not self and not self._bound_is_clean("actor", given):
-                    return False
-            elif actor.credential is None and actor.on_behalf_of is None:
+            elif given.clean_for is not self:
+                bound.append(given)
+                texts += _members_of(account)
+        if actor is not None and actor not in met:
+            if type(given := fields["actor"]) is not BoundMembers:
                 parts.append(actor)
-                texts += _members_of(actor)
-            else:
                 pending.append(_members_of(actor))
-        if (targets := view.targets) is not None:
-            for target in targets:
-                texts += _members_of(target)
-        if (error := view.error) is not None:
-            texts += _members_of(error)
-        if (context := view.context) is not None:
-            if type(given := fields["context"]) is BoundMembers:
-                if given.clean_for is not self and not self._bound_is_clean("context", given):
-                    return False
-            elif context.client_hints is None and context.forwarded_for is None:
-                texts += _members_of(context)
-            else:
+            elif given.clean_for is not self:
+                bound.append(given)
+                pending.append(_members_of(actor))
+        if context is not None:
+            if type(given := fields["context"]) is not BoundMembers:
                 pending.append(_members_of(context))
-        if view.metadata is not None:
-            pending.append(view.metadata)
+            elif given.clean_for is not self:
+                bound.append(given)
+                pending.append(_members_of(context))
+        if view.targets is not None:
+            for target in view.targets:
+                texts += _members_of(target)
+        if view.error is not None:
+            texts += _members_of(view.error)
+        if (metadata := view.metadata) is not None:
+            if not self._known.issuperset(metadata) and not self._learn(metadata, None):
+                return False
+            for member in metadata.values():
+                kind = type(member)
+                if kind is str:
+                    texts.append(member)
+                elif kind is not int or member >= MIN_CARD:
+                    pending.append((member,))
         if view.changes is not None:
             pending.append(fields["changes"])
         if view.producer is not None:
             pending.append(fields["producer"])
-        new: list[Any] = [text for text in texts if text not in met]
-        if pending and not self._gather(pending, new, None):
+        if pending and not self._gather(pending, texts, None):
             return False
-        if new:
-            new = self._screen.worth_judging(new)
-        return self._are_clean(new, parts) if new or parts else True
+        if not self._are_clean(texts, parts):
+            return False
+        for members in bound:
+            members.clean_for = self
+        return True
 
     def _bound_is_clean(self, name: str, members: BoundMembers) -> bool:
         """Judge what is bound when it is first met: the other events of the request need not."""
@@ -183,12 +186,9 @@ class Inspection:
         members.clean_for = self
         return True
 
-    def _gather(self, pending: list[Any], new: list[str], actor: Any) -> bool:  # noqa: C901 -- one branch a type
-        """Add all texts in `pending` that were not met before to `new`.
-
-        False where a name or a type asks for the walk.
-        """
-        known, met = self._known, self._met
+    def _gather(self, pending: list[Any], texts: list[str], actor: Any) -> bool:  # noqa: C901 -- one branch a type
+        """Add all texts in `pending` to `texts`; False where a name or a type asks for the walk."""
+        known = self._known
         for container in pending:  # which grows meanwhile
             if type(container) is dict:
                 if not known.issuperset(container):
@@ -199,15 +199,14 @@ class Inspection:
             for member in container:
                 kind = type(member)
                 if kind is str:
-                    if member not in met:
-                        new.append(member)
+                    texts.append(member)
                 elif member is None:
                     continue
                 elif kind is dict or kind is list or kind is tuple:
                     pending.append(member)
                 elif kind is int:
                     if member >= MIN_CARD:
-                        new.append(str(member))
+                        texts.append(str(member))
                 elif kind in self._structures:
                     pending.append(_members_of(member))
                 elif kind not in _NEVER_SECRET:
@@ -226,28 +225,43 @@ class Inspection:
                 known.add(name)
         return not self.hides_labelled(members)
 
-    def _are_clean(self, texts: Iterable[str], parts: Iterable[object] = ()) -> bool:
+    def _are_clean(self, texts: list[str], parts: list[object] = _NO_PARTS) -> bool:
         """Judge texts, the screen's false alarms too, and remember the clean ones.
 
-        `parts` are structures of which these texts, and such as are known, are all that there is.
+        `parts` are structures of which these texts are all that there is.
         """
-        new = set(texts)
-        if again := new & self._once:
-            new -= again
+        met, shortest = self._met, self._screen.shortest
+        new: list[str] = []
+        for text in texts:
+            if text in met:
+                continue
+            if len(text) < shortest:
+                # Most are ids that come once: quicker judged than remembered.
+                if ":" not in text and "=" not in text and not text.isalpha():
+                    continue
+            elif len(text) == UUID_CHARACTERS and shortest and is_uuid(text):
+                continue
+            new.append(text)
+        return not (new or parts) or self._judge({*new}, parts)
+
+    def _judge(self, new: set[str], parts: list[object]) -> bool:
+        again: set[object] = new & self._once
+        new -= again
         if new and not self._screen(_join(new)):
             screen, redact = self._screen, self._redact
             if any(not screen(text) and redact(text) is not text for text in new):
                 return False
-        short = [text for text in new if len(text) <= _MAX_MET_CHARACTERS]
-        if parts and len(short) == len(new):
-            again = again.union(part for part in parts if part in self._once)
-            short += parts
+        met, once = self._met, self._once
+        short = {text for text in new if len(text) <= _MAX_MET_CHARACTERS}
+        if len(short) == len(new):
+            again.update(part for part in parts if part in once)
+            once.update(parts)
         if short:
-            if len(self._once) > _MAX_MET:
-                self._once = set()
-            self._once.update(short)
+            if len(once) > _MAX_MET:
+                self._once = once = set()  # begin anew, here and below: what repeats comes again
+            once.update(short)
         if again:
-            if len(self._met) > _MAX_MET:
-                self._met = {None}  # begin anew: what repeats is soon met again
-            self._met.update(again)
+            if len(met) > _MAX_MET:
+                self._met = met = {None}
+            met.update(again)
         return True

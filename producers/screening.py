@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["Screen"]
+__all__ = ["UUID_CHARACTERS", "Screen", "is_uuid"]
 
 # Digits become one, `_` becomes `-`, white space and the quote become `/`: `:/` finds `://`, `: `.
 _FOLD = bytes.maketrans(b'0123456789_ \t\n\r\f\v"', b"0000000000-///////")
@@ -24,8 +24,8 @@ _DIGITS = re.compile(
 _COLON = re.compile(rb":(?:/|(?<=/:)|(?<=[rw]d:))").search  # and `password:hunter2`
 # The shortest that a pattern finds without `=` and `:` is a JWT: `eyJ`, five characters, two dots.
 _SHORTEST = 10
-_UUID_CHARACTERS = 36
-_is_uuid = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}").fullmatch
+UUID_CHARACTERS = 36
+is_uuid = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}").fullmatch
 
 
 class Screen:
@@ -34,6 +34,8 @@ class Screen:
     def __init__(self, hints: Iterable[str] = ()) -> None:
         """`hints` are those of the operator's own patterns; an empty one lets nothing pass."""
         self._hints = tuple(hints)
+        # What is shorter, and has neither `=` nor `:`, is clean, and so is a UUID; 0: nothing is.
+        self.shortest = 0 if self._hints else _SHORTEST
 
     def __call__(self, text: str) -> bool:
         """Tell whether `text` is clean."""
@@ -56,14 +58,3 @@ class Screen:
             or (has_colon and _COLON(folded))
             or ("." in text and _DOTTED(folded))
         )
-
-    def worth_judging(self, texts: list[str]) -> list[str]:
-        """Return the texts that it takes more to judge: not UUIDs, and not short ids."""
-        if self._hints:
-            return texts
-        return [
-            text
-            for text in texts
-            if (len(text) >= _SHORTEST or text.isalpha() or ":" in text or "=" in text)
-            and (len(text) != _UUID_CHARACTERS or _is_uuid(text) is None)
-        ]
