@@ -6,7 +6,7 @@ that were found clean are remembered, within limits, and only what is new is loo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, time
 from typing import Any
 from uuid import UUID
@@ -113,7 +113,13 @@ class Inspection:
         """Return the text without its secrets: the very same object where it holds none."""
         if text in self._met:
             return text
-        return text if self._are_clean([text]) else self._redact(text)
+        if text in self._met or text in self._once:
+            return text
+        if not self._screen(text) and (found := self._redact(text)) is not text:
+            return found
+        if len(text) <= _MAX_MET_CHARACTERS:
+            self._remember({text})
+        return text
 
     def is_harmless(self, name: str) -> bool:
         """Tell whether a name is known to be no secret's, to hold none, and to have no label."""
@@ -187,8 +193,8 @@ class Inspection:
         return True
 
     def _gather(self, pending: list[Any], texts: list[str], actor: Any) -> bool:  # noqa: C901 -- one branch a type
-        """Add all texts in `pending` to `texts`; False where a name or a type asks for the walk."""
-        known = self._known
+        """Add what is new in `pending` to `texts`; False where a name or a type asks for the walk."""
+        known, met = self._known, self._met
         for container in pending:  # which grows meanwhile
             if type(container) is dict:
                 if not known.issuperset(container):
@@ -199,7 +205,8 @@ class Inspection:
             for member in container:
                 kind = type(member)
                 if kind is str:
-                    texts.append(member)
+                    if member not in met:
+                        texts.append(member)
                 elif member is None:
                     continue
                 elif kind is dict or kind is list or kind is tuple:
@@ -251,17 +258,20 @@ class Inspection:
             screen, redact = self._screen, self._redact
             if any(not screen(text) and redact(text) is not text for text in new):
                 return False
-        met, once = self._met, self._once
-        short = {text for text in new if len(text) <= _MAX_MET_CHARACTERS}
+        short: set[object] = {text for text in new if len(text) <= _MAX_MET_CHARACTERS}
         if len(short) == len(new):
-            again.update(part for part in parts if part in once)
-            once.update(parts)
-        if short:
-            if len(once) > _MAX_MET:
-                self._once = once = set()  # begin anew, here and below: what repeats comes again
-            once.update(short)
+            again.update(part for part in parts if part in self._once)
+            self._remember(short.union(parts))
+        else:
+            self._remember(short)
         if again:
-            if len(met) > _MAX_MET:
-                self._met = met = {None}
-            met.update(again)
+            if len(self._met) > _MAX_MET:
+                self._met = {None}  # begin anew: what repeats comes again
+            self._met.update(again)
         return True
+
+    def _remember(self, clean: Iterable[object]) -> None:
+        """Remember what is clean as met once."""
+        if len(self._once) > _MAX_MET:
+            self._once = set()
+        self._once.update(clean)
