@@ -27,10 +27,10 @@ _PACED_EVENTS, _PACED_RATE, _PACED_BATCH = 10_000, 4_000, 20
 _STEP_CALLS = 20_000
 _NOTES = (
     (
-        f"emit_*: one thread emits {_BURST_EVENTS:,} events to a real Kafka beside it, as a service "
-        f"does: a request binds account, actor and context and emits {_REQUEST_EVENTS} events, "
-        "each with a target and metadata of its own. A thousand users; no request, target or trace "
-        "comes twice. Redaction is on. Making the request is not measured."
+        f"emit_*: one thread emits {_BURST_EVENTS:,} events to a real Kafka beside it, as a "
+        f"service does: a request binds account, actor and context and emits {_REQUEST_EVENTS} "
+        "events, each with a target and metadata of its own. A thousand users; no request, target "
+        "or trace comes twice. Redaction is on. Making the request is not measured."
     ),
     "whole_emit_*: of one event, given whole each time; a session and a trace are bound to it.",
     "delivered_events_per_s: of the latter, in a row, until the last is acknowledged.",

@@ -39,6 +39,23 @@ class EventAssembler:
         """Return value, key and id of the event; fills `fields` in place. Raises InvalidEvent."""
         add_bound(fields)
         now_ms = time.time_ns() // 1_000_000
+        is_new = self._fill(fields, now_ms)
+        raw, is_plain = encode(fields)
+        valid: AuditEvent | None = None
+        if is_plain:
+            valid = strict_view(fields, len(raw), broker_time_ms=now_ms, is_new=is_new)
+        if len(raw) <= MAX_EVENT_BYTES and not self._redactor.is_clean(fields, valid):
+            fields, valid = self._redactor.redacted(fields), None
+            raw, is_plain = encode(fields)
+        if len(raw) > MAX_EVENT_BYTES:
+            raise too_large(fields, len(raw))
+        if valid is None:
+            valid = _validated(fields, raw, now_ms, is_plain=is_plain)
+        account = valid.account.id if valid.account else self._operator_account
+        return raw, account.encode(), valid.id
+
+    def _fill(self, fields: dict[str, Any], now_ms: int) -> bool:
+        """Put in what is absent; tell whether id and time are among it."""
         is_new = True
         if fields.get("id") is None:
             fields["id"] = uuid7(now_ms)
@@ -59,19 +76,7 @@ class EventAssembler:
             description = self._descriptions.get(action) if isinstance(action, str) else None
             if description is not None:
                 fields["description"] = description
-        raw, is_plain = encode(fields)
-        valid: AuditEvent | None = None
-        if is_plain:
-            valid = strict_view(fields, len(raw), broker_time_ms=now_ms, is_new=is_new)
-        if len(raw) <= MAX_EVENT_BYTES and not self._redactor.is_clean(fields, valid):
-            fields, valid = self._redactor.redacted(fields), None
-            raw, is_plain = encode(fields)
-        if len(raw) > MAX_EVENT_BYTES:
-            raise too_large(fields, len(raw))
-        if valid is None:
-            valid = _validated(fields, raw, now_ms, is_plain=is_plain)
-        account = valid.account.id if valid.account else self._operator_account
-        return raw, account.encode(), valid.id
+        return is_new
 
 
 def too_large(fields: dict[str, Any], size_bytes: int) -> InvalidEvent:

@@ -64,7 +64,12 @@ _SCHEMA_NAMES = (  # noqa: SIM905 -- words read better than thirty lines
 
 
 class Inspection:
-    """Judges events, and remembers. Safe between threads: at worst two judge the same text."""
+    """Judges events, and remembers. Safe between threads: at worst two judge the same text.
+
+    A text, or an account or actor whole, that comes a second time is remembered as met; ids that
+    come once do not drive out what repeats. Both are forgotten when they are too many, and long
+    texts at once.
+    """
 
     def __init__(
         self, is_secret_name: SecretNames, screen: Screen, redact: Callable[[str], str]
@@ -74,8 +79,7 @@ class Inspection:
         self._screen = screen
         self._redact = redact
         self._known: set[str] = set()  # names
-        # Texts, and structures of the schema; ids that come once must not drive out what repeats.
-        self._once: set[object] = set()
+        self._once: set[object] = set()  # texts, and structures of the schema
         self._met: set[object] = {None}
         self._structures: frozenset[type] = frozenset()
         schema = {*AuditEvent.__struct_fields__, *_SCHEMA_NAMES}
@@ -111,8 +115,6 @@ class Inspection:
 
     def redacted_text(self, text: str) -> str:
         """Return the text without its secrets: the very same object where it holds none."""
-        if text in self._met:
-            return text
         if text in self._met or text in self._once:
             return text
         if not self._screen(text) and (found := self._redact(text)) is not text:
@@ -132,7 +134,8 @@ class Inspection:
             for name in _LABELS
         )
 
-    def _view_is_clean(self, fields: dict[str, Any], view: StrictEvent) -> bool:
+    # One long function: in this path, a call costs as much as all that is done with a text.
+    def _view_is_clean(self, fields: dict[str, Any], view: StrictEvent) -> bool:  # noqa: C901, PLR0912
         met = self._met
         texts: list[Any] = [view.description]
         pending: list[Any] = []  # what may hold more than texts
@@ -192,17 +195,19 @@ class Inspection:
         members.clean_for = self
         return True
 
-    def _gather(self, pending: list[Any], texts: list[str], actor: Any) -> bool:  # noqa: C901 -- one branch a type
-        """Add what is new in `pending` to `texts`; False where a name or a type asks for the walk."""
+    # One branch a type.
+    def _gather(self, pending: list[Any], texts: list[str], actor: Any) -> bool:  # noqa: C901, PLR0912
+        """Add new texts in `pending` to `texts`; False where a name or a type asks for the walk."""
         known, met = self._known, self._met
         for container in pending:  # which grows meanwhile
+            members = container
             if type(container) is dict:
                 if not known.issuperset(container):
                     exempt = "credential" if container is actor else None
                     if not self._learn(container, exempt):
                         return False
-                container = container.values()
-            for member in container:
+                members = container.values()
+            for member in members:
                 kind = type(member)
                 if kind is str:
                     if member not in met:
@@ -252,7 +257,7 @@ class Inspection:
         return not (new or parts) or self._judge({*new}, parts)
 
     def _judge(self, new: set[str], parts: list[object]) -> bool:
-        again: set[object] = new & self._once
+        again: set[object] = {text for text in new if text in self._once}
         new -= again
         if new and not self._screen(_join(new)):
             screen, redact = self._screen, self._redact

@@ -127,14 +127,12 @@ class Redactor:
         kind = type(value)
         if kind is str:
             return self._inspection.redacted_text(value)
-        if kind is dict:
-            return self._members(value, ids=ids, keep=keep)
-        if value is None or isinstance(value, bool | float):
-            return value
-        if kind is int:
-            return self._patterns.redact_number(value)
         if isinstance(value, dict):
             return self._members(value, ids=ids, keep=keep)
+        if kind is int:
+            return self._patterns.redact_number(value)
+        if value is None or isinstance(value, bool | float):
+            return value
         if isinstance(value, list | tuple):
             walked = [self._walk(member, ids=ids) for member in value]
             is_same = all(new is old for new, old in zip(walked, value, strict=True))

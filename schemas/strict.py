@@ -65,6 +65,6 @@ class StrictEvent(AuditEvent, frozen=True, gc=False, forbid_unknown_fields=True)
 
     account: StrictAccount | None = None
     actor: StrictActor | None = None
-    targets: list[StrictTarget] | None = None
+    targets: list[StrictTarget] | None = None  # type: ignore[assignment]  # nobody adds to it
     error: StrictError | None = None
     context: StrictContext | None = None

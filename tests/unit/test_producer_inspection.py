@@ -30,7 +30,8 @@ TEXTS = st.sampled_from(
     ["", "a", "u-17", "eyJ", "eyJabcde..", "eyJabcd..", "x=1", "pin=1", "a:b", "pin: 1234", "pin",
      "token", "password", "password:hunter2", CARD, "4111 1111 1111 1111", "4111-1111-1111-1112",
      "1111-4111-1111-1111-1111", "411111111111", "9999999999999999", ID, f"x{ID}", TOKEN,
-     TOKEN[:23], "é" + TOKEN, f'"{TOKEN}\\', "Basic dXNlcjpodW50ZXIy", "BASIC AUTH", "Bearer x1234567",
+     TOKEN[:23], "é" + TOKEN, f'"{TOKEN}\\', "Basic dXNlcjpodW50ZXIy", "BASIC AUTH",
+     "Bearer x1234567",
      "AKIA" + "ABCD1234" * 2, "ASIAEXAMPLE00001", "https://u:p@h/", "https://h/a:b@c", "X-Api-Key",
      "TLS_AES_128_GCM_SHA256", "SG." + "a" * 22, "rv:109.0) Gecko/20100101", MARK, "\u2028 token\n",
      '{"password":"x"}', "whsec_" + "a/b+" * 5, "4" * 300, f"{'long ' * 60}{TOKEN}"]
@@ -106,8 +107,8 @@ def test_the_look_is_never_content_where_the_walk_would_change_something(
 @given(EVENTS, st.sampled_from(["account", "actor", "context"]))
 def test_what_is_bound_is_judged_as_what_is_said(event: dict[str, Any], name: str) -> None:
     members = event.pop(name, None)
-    if members is None or "producer" in event:
-        return
+    if not members:
+        return  # binds nothing
     said = EventAssembler("system", Catalogue.builtin(), Redactor())
     for redactor in (SHARED, Redactor()):
         assemble = EventAssembler("system", Catalogue.builtin(), redactor)
