@@ -186,4 +186,6 @@ def _targets(read: _Record) -> list[Members]:
     return found
 
 
-FORMAT = SourceFormat(_NAME, _map, names_account=True)
+# The id of an access key names a credential and opens nothing: it is what CloudTrail is searched by
+# when a key has leaked (AWS: LookupEvents, AccessKeyId). Secret keys and session tokens go by name.
+FORMAT = SourceFormat(_NAME, _map, names_account=True, no_secrets=("aws",))

@@ -63,13 +63,15 @@ class SourceFormat:
 
     `map_record(record, account)` returns an event's fields; `account` is what the person gave,
     and wins. `names_account` tells whether records name their account themselves. `envelope` is
-    the member that holds the records where many are in one object.
+    the member that holds the records where many are in one object. `no_secrets` are the patterns of
+    the redaction, by name, that find nothing secret in these records.
     """
 
     name: str
     map_record: Callable[[Members, str | None], Members]
     names_account: bool
     envelope: str = "Records"
+    no_secrets: tuple[str, ...] = ()
 
 
 def view(kind: type[_V], record: Members) -> _V:
