@@ -88,54 +88,14 @@ class Inspection:
             self._known |= schema - LABELLED
         self._labelled = frozenset(name for name in LABELLED if not is_secret_name(name))
 
-    def is_clean(self, fields: dict[str, Any], view: AuditEvent | None) -> bool:
+    # One long function: in this path, a call costs as much as all that is done with a text.
+    def is_clean(self, fields: dict[str, Any], view: AuditEvent | None) -> bool:  # noqa: C901, PLR0912
         """Tell whether the event has no secret; False may be a false alarm.
 
         A StrictEvent as the `view` of `fields` tells that their names are the schema's.
         """
-        if type(view) is StrictEvent and self._structures:
-            return self._view_is_clean(fields, view)
-        if not self._known.issuperset(fields) and not self._learn(fields, None):
-            return False
-        texts: list[str] = []
-        pending: list[Any] = []
-        for name, value in fields.items():
-            kind = type(value)
-            if kind is str:
-                if name not in IDENTITY:
-                    texts.append(value)
-            elif kind is dict or kind is list:
-                pending.append(value)
-            elif kind is BoundMembers:
-                if value.clean_for is not self and not self._bound_is_clean(name, value):
-                    return False
-            elif kind is not int or value >= MIN_CARD:
-                pending.append((value,))
-        return self._gather(pending, texts, fields.get("actor")) and self._are_clean(texts)
-
-    def redacted_text(self, text: str) -> str:
-        """Return the text without its secrets: the very same object where it holds none."""
-        if text in self._met or text in self._once:
-            return text
-        if not self._screen(text) and (found := self._redact(text)) is not text:
-            return found
-        if len(text) <= _MAX_MET_CHARACTERS:
-            self._remember({text})
-        return text
-
-    def is_harmless(self, name: str) -> bool:
-        """Tell whether a name is known to be no secret's, to hold none, and to have no label."""
-        return name in self._known
-
-    def hides_labelled(self, members: dict[Any, Any]) -> bool:
-        """Tell whether a label says that the value beside it is a secret."""
-        return not LABELLED.isdisjoint(members) and any(
-            isinstance(label := members.get(name), str) and self.is_secret_name.in_path(label)
-            for name in _LABELS
-        )
-
-    # One long function: in this path, a call costs as much as all that is done with a text.
-    def _view_is_clean(self, fields: dict[str, Any], view: StrictEvent) -> bool:  # noqa: C901, PLR0912
+        if type(view) is not StrictEvent or not self._structures:
+            return self._fields_are_clean(fields)
         met = self._met
         texts: list[Any] = [view.description]
         pending: list[Any] = []  # what may hold more than texts
@@ -157,11 +117,15 @@ class Inspection:
                 bound.append(given)
                 pending.append(_members_of(actor))
         if context is not None:
-            if type(given := fields["context"]) is not BoundMembers:
-                pending.append(_members_of(context))
-            elif given.clean_for is not self:
-                bound.append(given)
-                pending.append(_members_of(context))
+            given = fields["context"]
+            is_bound = type(given) is BoundMembers
+            if not is_bound or given.clean_for is not self:
+                if context.client_hints is None and context.forwarded_for is None:
+                    texts += _members_of(context)
+                else:
+                    pending.append(_members_of(context))
+                if is_bound:
+                    bound.append(given)
         if view.targets is not None:
             for target in view.targets:
                 texts += _members_of(target)
@@ -188,9 +152,49 @@ class Inspection:
             members.clean_for = self
         return True
 
+    def redacted_text(self, text: str) -> str:
+        """Return the text without its secrets: the very same object where it holds none."""
+        if text in self._met or text in self._once:
+            return text
+        if not self._screen(text) and (found := self._redact(text)) is not text:
+            return found
+        if len(text) <= _MAX_MET_CHARACTERS:
+            self._remember({text})
+        return text
+
+    def is_harmless(self, name: str) -> bool:
+        """Tell whether a name is known to be no secret's, to hold none, and to have no label."""
+        return name in self._known
+
+    def hides_labelled(self, members: dict[Any, Any]) -> bool:
+        """Tell whether a label says that the value beside it is a secret."""
+        return not LABELLED.isdisjoint(members) and any(
+            isinstance(label := members.get(name), str) and self.is_secret_name.in_path(label)
+            for name in _LABELS
+        )
+
+    def _fields_are_clean(self, fields: dict[str, Any]) -> bool:
+        if not self._known.issuperset(fields) and not self._learn(fields, None):
+            return False
+        texts: list[str] = []
+        pending: list[Any] = []
+        for name, value in fields.items():
+            kind = type(value)
+            if kind is str:
+                if name not in IDENTITY:
+                    texts.append(value)
+            elif kind is dict or kind is list:
+                pending.append(value)
+            elif kind is BoundMembers:
+                if value.clean_for is not self and not self._bound_is_clean(name, value):
+                    return False
+            elif kind is not int or value >= MIN_CARD:
+                pending.append((value,))
+        return self._gather(pending, texts, fields.get("actor")) and self._are_clean(texts)
+
     def _bound_is_clean(self, name: str, members: BoundMembers) -> bool:
         """Judge what is bound when it is first met: the other events of the request need not."""
-        if not self.is_clean({name: dict(members)}, None):
+        if not self._fields_are_clean({name: dict(members)}):
             return False
         members.clean_for = self
         return True
