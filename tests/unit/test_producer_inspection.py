@@ -25,17 +25,22 @@ CARD = "4111111111111111"
 TOKEN = "ghp_" + "a1B2" * 9
 SHARED = Redactor()  # remembers from one example to the next
 
-# Few, so that they come again in other places; at the borders of what is quick to judge.
-TEXTS = st.sampled_from(
-    ["", "a", "u-17", "eyJ", "eyJabcde..", "eyJabcd..", "x=1", "pin=1", "a:b", "pin: 1234", "pin",
-     "token", "password", "password:hunter2", CARD, "4111 1111 1111 1111", "4111-1111-1111-1112",
-     "1111-4111-1111-1111-1111", "411111111111", "9999999999999999", ID, f"x{ID}", TOKEN,
-     TOKEN[:23], "é" + TOKEN, f'"{TOKEN}\\', "Basic dXNlcjpodW50ZXIy", "BASIC AUTH",
-     "Bearer x1234567",
-     "AKIA" + "ABCD1234" * 2, "ASIAEXAMPLE00001", "https://u:p@h/", "https://h/a:b@c", "X-Api-Key",
-     "TLS_AES_128_GCM_SHA256", "SG." + "a" * 22, "rv:109.0) Gecko/20100101", MARK, "\u2028 token\n",
-     '{"password":"x"}', "whsec_" + "a/b+" * 5, "4" * 300, f"{'long ' * 60}{TOKEN}"]
-) | st.text(st.characters(codec="utf-8"), max_size=12)  # fmt: skip
+# At the borders of what is quick to judge.
+SECRETS = [
+    "eyJabcde..", "Basic dXNlcj", "BASIC dXNlcjpodW50ZXIy", "Bearer x1234567", "4222222222222",
+    CARD, "4111 1111 1111 1111", "4111-1111-1111-1111", "3782 822463 10005", "pin=1", "pin: 1234",
+    "password:hunter2", '{"pin":1}', "://:x@", "https://u:p@h/", TOKEN, f"é{TOKEN}",
+    f'"{TOKEN}\\', "AKIA" + "ABCD1234" * 2, "SG." + "a" * 22, "whsec_" + "a/b+" * 5,
+    f"{ID} {TOKEN}", f"{'long ' * 60}{TOKEN}",
+]  # fmt: skip
+HARMLESS = [
+    "", "a", "u-17", "eyJ", "eyJabcd..", "x=1", "a:b", "pin", "token", "password", ID, f"x{ID}",
+    "4111-1111-1111-1112", "1111-4111-1111-1111-1111", "411111111111", "9999999999999999",
+    TOKEN[:23], "BASIC AUTH", "ASIAEXAMPLE00001", "https://h/a:b@c", "X-Api-Key",
+    "TLS_AES_128_GCM_SHA256", "rv:109.0) Gecko/20100101", MARK, "\u2028 token\n", "4" * 300,
+]  # fmt: skip
+# Few, so that they come again in other places.
+TEXTS = st.sampled_from(SECRETS + HARMLESS) | st.text(st.characters(codec="utf-8"), max_size=12)
 NAMES = TEXTS | st.sampled_from(["region", "value", "before", "name", "field", "key", "credential"])
 LEAVES = TEXTS | st.integers(-(2**63), 2**63 - 1) | st.sampled_from([int(CARD), None, True, 1.5])
 VALUES = st.recursive(
@@ -102,6 +107,36 @@ def test_the_look_is_never_content_where_the_walk_would_change_something(
                 if redactor.is_clean(event, seen_as):
                     assert expected == before
     assert orjson.dumps(event) == before
+
+
+PLACES = [
+    ("description",), ("account", "name"), ("actor", "name"), ("actor", "credential", "type"),
+    ("actor", "on_behalf_of", "name"), ("targets", 0, "name"), ("error", "message"),
+    ("context", "user_agent"), ("context", "forwarded_for", 0), ("context", "client_hints", "a"),
+    ("changes", 0, "after"), ("metadata", "a"), ("metadata", "b", 0, "c"), ("producer", "service"),
+    ("unknown",), ("unknown", "a"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_secret_alone_in_its_event_is_found_whatever_was_met_before(
+    place: tuple[str | int, ...],
+) -> None:
+    for text in [*HARMLESS, *SECRETS, *HARMLESS, *SECRETS]:
+        value: Any = text
+        for step in reversed(place):
+            value = [value] if step == 0 else {str(step): value}
+        actor = {"type": "user", **value.pop("actor", {})}
+        account = {"id": "acme", **value.pop("account", {})}
+        changes = [{"field": "f", **change} for change in value.pop("changes", [])]
+        event = {"id": ID, "schema_version": 1, "action": "Login", "occurred_at": AT,
+                 "account": account, "actor": actor, "changes": changes, **value}  # fmt: skip
+        view = _view(event)
+        assert (view is None) == ("unknown" in event)
+        is_secret = text in SECRETS
+        assert (MARK in str(SHARED.redacted(event))) == (is_secret or text == MARK)
+        for seen_as in (view, None):
+            assert SHARED.is_clean(event, seen_as) != is_secret
 
 
 @given(EVENTS, st.sampled_from(["account", "actor", "context"]))
