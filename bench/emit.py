@@ -97,8 +97,8 @@ def run() -> Measured:
             "of_which_uuid7_us": _step_us(uuid7),
         },
         demands={
-            "emit_p50_us": "under 15; 20 with context and redaction",
-            "whole_emit_p50_us": "under 15; 20 with context and redaction",
+            "emit_p50_us": "under 20, with context and redaction",
+            "whole_emit_p50_us": "under 15",
             "delivered_events_per_s": "60,000",
         },
         notes=_NOTES,
