@@ -185,3 +185,32 @@ def test_an_account_is_asked_for_where_records_name_none() -> None:
         assert result.exit_code == 2
         assert "--account" in result.stderr
     assert auditbus("emit", "--account", "a", "--dry-run", stdin=b"{}").exit_code == 2
+
+
+def test_cloudtrail_keeps_the_ids_of_keys_and_no_secret(
+    kafka: Kafka, unique_prefix: str, tmp_path: Path
+) -> None:
+    environment = environment_of(kafka.bootstrap_servers, unique_prefix)
+    settings = settings_with_topics(environment)
+    key_id = "ASIA" + "MADEUP0123456789"
+    record = RECORDS["cloudtrail"](0)
+    record["userIdentity"]["accessKeyId"] = key_id
+    record["responseElements"] = {
+        "credentials": {"accessKeyId": key_id},
+        "issued": {"accessKeyId": key_id, "sessionToken": "FwoGZXIvYXdz", "secretAccessKey": "wJa"},
+    }
+    file = tmp_path / "records.json"
+    file.write_bytes(orjson.dumps({"Records": [record]}))
+    result = auditbus("emit", "--format", "cloudtrail", str(file), environment=environment)
+    assert result.stdout == "published 1, rejected 0\n", result.stderr
+    published = read_topic(settings, settings.kafka.topics.events, until=bool)
+    event = orjson.loads(published[0].value())
+    assert event["actor"]["credential"] == {"type": "access_key", "id": key_id}
+    assert event["metadata"]["cloudtrail"]["responseElements"] == {
+        "credentials": {"accessKeyId": key_id},
+        "issued": {
+            "accessKeyId": key_id,
+            "sessionToken": "[redacted]",
+            "secretAccessKey": "[redacted]",
+        },
+    }
