@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    StringConstraints,
     ValidationError,
     model_validator,
 )
@@ -58,6 +59,10 @@ def _split(value: object) -> object:
 
 
 _Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+_Origin = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.*:\[\]-]+$")]
+_Origins = Annotated[tuple[_Origin, ...], BeforeValidator(_split)]
 
 
 class KafkaSettings(_Section):
@@ -182,7 +187,7 @@ class OidcSettings(_Section):
     """Sign-in by OpenID Connect. Off unless `issuer` is set."""
 
     issuer: str = Field(
-        "", pattern=r"^(https://\S+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?\S*)?$"
+        "", pattern=r"^(https://\S+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/\S*)?)?$"
     )
     """Issuer of the provider, exactly as it calls itself; https, but on this machine."""
     name: str = "OpenID Connect"
@@ -230,7 +235,7 @@ class ConsoleSettings(_Section):
     """Further host names it answers to, separated by commas. IP addresses and localhost always."""
     trusted_proxies: _Words = ()
     """Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed."""
-    embed_origins: _Words = ()
+    embed_origins: _Origins = ()
     """Origins whose pages may show the screen in a frame, `https://app.example.com`."""
     session_hours: float = Field(12, gt=0, le=24 * 30)
     """Hours after which a person must sign in again."""

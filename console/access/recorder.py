@@ -17,7 +17,7 @@ from auditbus.runtime.logging import get_logger
 from auditbus.runtime.settings import Settings
 from auditbus.schemas.errors import InvalidEvent
 
-__all__ = ["ACCOUNT", "Caller", "Emitter", "Recorder", "new_producer"]
+__all__ = ["ACCOUNT", "UNRECORDED", "Caller", "Emitter", "Recorder", "new_producer"]
 
 ACCOUNT = "auditbus"
 """The account of the console's own events."""
@@ -83,6 +83,15 @@ class Recorder:
             self.producer.emit({name: value for name, value in event.items() if value})
         except (PublishError, InvalidEvent) as lost:
             _log.error("audit_event_lost", action=action, reason=type(lost).__name__)
+
+
+class _Nowhere:
+    def emit(self, event: Mapping[str, Any], /) -> object:
+        """Keep nothing."""
+
+
+UNRECORDED = Recorder(_Nowhere())
+"""For an application without Kafka, as in tests of other things."""
 
 
 def new_producer(settings: Settings) -> AuditProducer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from clickhouse_connect.driver.client import Client
 
@@ -19,12 +20,16 @@ from auditbus.console.access.records import (
 
 __all__ = ["Register"]
 
+_MAX_USES = 10_000
+
 
 class Register:
     """The tables of access. Safe for many threads; raises what the client raises."""
 
     def __init__(self, client: Client) -> None:
         """Read and write through `client`."""
+        self._client = client
+        self._uses: dict[str, datetime] = {}
         self.organizations = History(client, "audit.organizations", Organization, "name")
         self.grants = History(client, "audit.grants", Grant, "subject")
         self.tokens = History(client, "audit.api_tokens", ApiToken, "id", final=True)
@@ -58,3 +63,20 @@ class Register:
         """Return the accounts of these organizations; one that does not exist has none."""
         found = (self.organizations.get(name) for name in set(organizations))
         return frozenset(account for one in found if one is not None for account in one.accounts)
+
+    def token_uses(self) -> dict[str, datetime]:
+        """Return when each token was last used, to the hour."""
+        found = self._client.query(
+            "SELECT id, used_at FROM audit.api_token_uses FINAL", tz_mode="aware"
+        )
+        return {row[0]: row[1] for row in found.result_rows}
+
+    def token_used(self, id_: str, moment: datetime) -> None:
+        """Remember that a token is in use; cheap, as one row an hour is written."""
+        hour = moment.replace(minute=0, second=0, microsecond=0)
+        if self._uses.get(id_) == hour:
+            return
+        if len(self._uses) >= _MAX_USES:
+            self._uses.clear()
+        self._uses[id_] = hour
+        self._client.insert("audit.api_token_uses", [[id_, hour]], column_names=["id", "used_at"])

@@ -56,8 +56,10 @@ class SignIns:
         """Return whose token it is; None where it is none, has expired or was revoked."""
         if self._is_administrator(secret_hash(secret)):
             return _ADMINISTRATOR
-        token = self._token(secret)
-        return None if token is None else self._principal_of(token)
+        if (token := self._token(secret)) is None:
+            return None
+        self._register.token_used(token.id, self._now())
+        return self._principal_of(token)
 
     def by_cookie(self, cookie: str) -> Principal | None:
         """Return whose session it is; None where it is none, has expired or ended."""

@@ -18,6 +18,7 @@ from auditbus.console.web.problems import add_problem_handlers
 from auditbus.console.web.services import Services, ServicesOf
 from auditbus.console.web.sign_in.page import add_sign_in_page
 from auditbus.console.web.sign_in.routes import router as sign_in_router
+from auditbus.console.web.streams import StreamGuard
 
 __all__ = ["create_app"]
 
@@ -40,6 +41,7 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None, lifespan=counting_refusals,
     )  # fmt: skip
     app.state.services = services
+    app.add_middleware(StreamGuard, gate=services.gate)
     app.add_middleware(Perimeter, settings=services.settings.console)
     add_problem_handlers(app)
     add_sign_in_page(app)

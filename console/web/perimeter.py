@@ -19,6 +19,9 @@ __all__ = ["Perimeter"]
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # Asked by address, by machines that say whatever they like as Host; these pages hold no secret.
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+_FILES = ("/static/", "/sign-in/sign-in.")
+_MAX_BODY_BYTES = 1024 * 1024
+_TOO_LARGE = "The body is larger than 1 MiB."
 
 
 class Perimeter:
@@ -39,18 +42,33 @@ class Perimeter:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                if scope["path"].startswith(_FILES):
+                    headers.setdefault("Cache-Control", "no-cache")  # kept, if it has not changed
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
             await send(message)
 
+        taken = 0
+
+        async def within_limit() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > _MAX_BODY_BYTES:  # and said no length, or a wrong one
+                raise Problem(413, _TOO_LARGE)
+            return message
+
         refused = self._refused(HTTPConnection(scope))
         app = self._app if refused is None else answer(refused)
-        await app(scope, receive, with_headers)
+        await app(scope, within_limit, with_headers)
 
     def _refused(self, request: HTTPConnection) -> Problem | None:
         path, method = request.scope["path"], request.scope["method"]
         if path not in _PROBES and request.headers.get("host", "") not in self._hosts:
             return Problem(421, "This host is not one of ours: see console.allowed_hosts.")
+        length = request.headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > _MAX_BODY_BYTES:
+            return Problem(413, _TOO_LARGE)
         # A browser adds cookies by itself, but never an Authorization header.
         if method in _SAFE_METHODS or "authorization" in request.headers:
             return None

@@ -16,6 +16,7 @@ from auditbus.console.access import (
     SignIns,
     ViewerTokens,
 )
+from auditbus.console.access.recorder import UNRECORDED
 from auditbus.console.web.gate import Gate
 from auditbus.console.web.sign_in.cookies import Cookies
 from auditbus.console.web.sign_in.ways import BearerToken, Credentials, SessionCookie, ViewerCookie
@@ -44,6 +45,39 @@ class Access:
     cookies: Cookies
     provider: OpenIdConnect | None
 
+    @classmethod
+    def build(cls, console: ConsoleSettings, store: Client, recorder: Recorder) -> Access:
+        """Join everything as the settings say. Asks nobody anything yet."""
+        register = Register(store)
+        token = console.administrator_token
+        sign_ins = SignIns(
+            register,
+            token.get_secret_value() if token else None,
+            console.session_hours * _S_OF_HOUR,
+        )
+        viewer_tokens = ViewerTokens(register, console.origin)
+        refusals = Refusals(recorder)
+        return cls(
+            register,
+            sign_ins,
+            viewer_tokens,
+            Credentials(sign_ins, viewer_tokens, Attempts(), refusals),
+            refusals,
+            Cookies(console),
+            _provider(console) if console.oidc.issuer else None,
+        )
+
+    def gate(self) -> Gate:
+        """Return the gate of all ways to sign in."""
+        return Gate(
+            (
+                BearerToken(self.credentials),
+                # A frame of the same site brings both cookies: the frame's own counts.
+                ViewerCookie(self.viewer_tokens, self.cookies.viewer),
+                SessionCookie(self.sign_ins, self.cookies.session),
+            )
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -56,31 +90,17 @@ class Services:
     access: Access
 
     @classmethod
-    def build(cls, settings: Settings, store: Client, recorder: Recorder) -> Services:
-        """Join everything as the settings say. Opens nothing."""
-        console = settings.console
-        register = Register(store)
-        token = console.administrator_token
-        sign_ins = SignIns(
-            register,
-            token.get_secret_value() if token else None,
-            console.session_hours * _S_OF_HOUR,
-        )
-        viewer_tokens = ViewerTokens(register, console.origin)
-        refusals = Refusals(recorder)
-        credentials = Credentials(sign_ins, viewer_tokens, Attempts(), refusals)
-        cookies = Cookies(console)
-        gate = Gate(
-            (
-                BearerToken(credentials),
-                # A frame of the same site brings both cookies: the frame's own counts.
-                ViewerCookie(viewer_tokens, cookies.viewer),
-                SessionCookie(sign_ins, cookies.session),
-            )
-        )
-        provider = _provider(console) if console.oidc.issuer else None
-        access = Access(register, sign_ins, viewer_tokens, credentials, refusals, cookies, provider)
-        return cls(settings, store, gate, recorder, access)
+    def build(
+        cls,
+        settings: Settings,
+        store: Client,
+        recorder: Recorder = UNRECORDED,
+        *,
+        gate: Gate | None = None,
+    ) -> Services:
+        """Join everything as the settings say; `gate` replaces the one of all ways to sign in."""
+        access = Access.build(settings.console, store, recorder)
+        return cls(settings, store, gate or access.gate(), recorder, access)
 
 
 def _provider(console: ConsoleSettings) -> OpenIdConnect:
