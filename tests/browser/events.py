@@ -1,0 +1,72 @@
+"""A log as it would be after some weeks of demo traffic, and one that means harm."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+from clickhouse_connect.driver.client import Client
+
+from auditbus.deploy.local.demo.traffic import Traffic
+from auditbus.schemas import Catalogue
+from auditbus.schemas.ids import uuid7
+from auditbus.streams.enrichment import DeviceLookup, LocationLookup, default_city_path
+from auditbus.streams.enrichment.splice import Enricher
+from tests.store import rfc3339
+
+# How busy each hour of the day is, in UTC.
+_HOURS = (1, 1, 1, 1, 1, 2, 4, 8, 13, 15, 15, 14, 12, 14, 15, 14, 12, 9, 6, 4, 3, 2, 2, 1)
+TOPIC = "audit.events"
+HOSTILE = (
+    "<script>document.title='owned'</script>",
+    "\"><img src=x onerror=document.title='owned'>",
+    "{{ 7*7 }}${7*7}#{7*7}",
+    "\u202egnp.exe\u200b\u2066 \u0627\u0644\u062d\u0633\u0627\u0628",
+    "a\r\nSet-Cookie: owned=1",
+    "'; DROP TABLE audit.events; --",
+)
+
+
+def demo_events(count: int, now: datetime, *, days: int = 30, seed: int = 7) -> list[bytes]:
+    """Return `count` enriched events of the last `days`, oldest first, as the stream makes them."""
+    random = Random(seed)
+    locations = LocationLookup(default_city_path())
+    enricher = Enricher(
+        Catalogue.builtin(), locations, DeviceLookup(), operator_account="system"
+    )
+    traffic = Traffic(seed)
+    events = []
+    for offset, moment in enumerate(_moments(random, count, now, days)):
+        value = json.dumps(_raw(next(traffic), moment)).encode()
+        epoch_ms = int(moment.timestamp() * 1000) + 40
+        events.append(enricher.enrich(value, TOPIC, offset % 4, offset, epoch_ms).value)
+    return events
+
+
+def insert(client: Client, events: Sequence[bytes]) -> None:
+    """Store enriched events as the sink does."""
+    client.raw_insert("audit.ingest", insert_block=b"\n".join(events), fmt="JSONAsString")
+
+
+def _raw(fields: Any, moment: datetime) -> dict[str, Any]:
+    epoch_ms = int(moment.timestamp() * 1000)
+    return {
+        "id": uuid7(epoch_ms), "schema_version": 1, "occurred_at": rfc3339(moment), **fields
+    }  # fmt: skip
+
+
+def _moments(random: Random, count: int, now: datetime, days: int) -> Iterator[datetime]:
+    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    found: list[datetime] = []
+    while len(found) < count:
+        day = midnight - timedelta(days=random.randrange(days + 1))
+        if day.weekday() > 4 and random.random() < 0.7:
+            continue
+        (hour,) = random.choices(range(24), _HOURS)
+        moment = day + timedelta(hours=hour, seconds=random.uniform(0, 3600))
+        if now - timedelta(days=days) < moment < now:
+            found.append(moment)
+    return iter(sorted(found))
