@@ -15,11 +15,12 @@ from auditbus.schemas import Catalogue
 from auditbus.schemas.ids import uuid7
 from auditbus.streams.enrichment import DeviceLookup, LocationLookup, default_city_path
 from auditbus.streams.enrichment.splice import Enricher
-from tests.store import rfc3339
+from tests.store import encode, enriched_event, rfc3339
 
 # How busy each hour of the day is, in UTC.
 _HOURS = (1, 1, 1, 1, 1, 2, 4, 8, 13, 15, 15, 14, 12, 14, 15, 14, 12, 9, 6, 4, 3, 2, 2, 1)
 TOPIC = "audit.events"
+_CATALOGUE = Catalogue.builtin()
 HOSTILE = (
     "<script>document.title='owned'</script>",
     "\"><img src=x onerror=document.title='owned'>",
@@ -35,7 +36,7 @@ def demo_events(count: int, now: datetime, *, days: int = 30, seed: int = 7) -> 
     random = Random(seed)
     locations = LocationLookup(default_city_path())
     enricher = Enricher(
-        Catalogue.builtin(), locations, DeviceLookup(), operator_account="system"
+        _CATALOGUE, locations, DeviceLookup(), operator_account="system"
     )
     traffic = Traffic(seed)
     events = []
@@ -54,8 +55,12 @@ def insert(client: Client, events: Sequence[bytes]) -> None:
 def _raw(fields: Any, moment: datetime) -> dict[str, Any]:
     epoch_ms = int(moment.timestamp() * 1000)
     return {
-        "id": uuid7(epoch_ms), "schema_version": 1, "occurred_at": rfc3339(moment), **fields
-    }  # fmt: skip
+        "id": uuid7(epoch_ms),
+        "schema_version": 1,
+        "occurred_at": rfc3339(moment),
+        "description": _CATALOGUE.describe(fields["action"]).description,  # as the SDK does
+        **fields,
+    }
 
 
 def _moments(random: Random, count: int, now: datetime, days: int) -> Iterator[datetime]:
@@ -70,3 +75,54 @@ def _moments(random: Random, count: int, now: datetime, days: int) -> Iterator[d
         if now - timedelta(days=days) < moment < now:
             found.append(moment)
     return iter(sorted(found))
+
+
+def own_events(now: datetime) -> list[bytes]:
+    """Return events of two accounts of one organization: who does what is known to the tests."""
+    found = []
+    for n, (account, actor) in enumerate(
+        [("own-account", "u-otto"), ("own-account", "u-mia"), ("sister-account", "u-mia")] * 2
+    ):
+        event = enriched_event(
+            account,
+            id=uuid7(),
+            occurred_at=rfc3339(now - timedelta(hours=3, minutes=n)),
+            account={"id": account, "name": account.replace("-", " ").title()},
+            actor={"type": "user", "id": actor, "name": actor.removeprefix("u-").title()},
+            action="StorageUpdated",
+            description=f"Moved storage number {n}",
+            changes=[
+                {"field": "region", "before": "eu-west-1", "after": "eu-central-1"},
+                {"field": "secret", "before": None, "after": None, "redacted": True},
+            ],
+            metadata={"plan": "team", "seats": 12},
+            origin={"topic": TOPIC, "partition": 5, "offset": n},
+        )
+        found.append(encode(event))
+    return found
+
+
+def hostile_events(now: datetime) -> list[bytes]:
+    """Return events that carry each text of HOSTILE in every field that a text fits in."""
+    found = []
+    for n, text in enumerate(HOSTILE):
+        named = {"type": "user", "id": text, "name": text, "email": text}
+        event = enriched_event(
+            "hostile",
+            occurred_at=rfc3339(now - timedelta(minutes=n + 1)),
+            account={"id": "hostile", "name": text},
+            actor={**named, "on_behalf_of": named, "credential": {"type": text, "id": text}},
+            targets=[{"type": text, "id": text, "name": text}],
+            description=text,
+            outcome="failure",
+            error={"code": text, "message": text},
+            context={"ip": text, "user_agent": text, "request_id": text},
+            location={"country_code": "XX", "country": text, "label": text},
+            device={"type": text, "label": text},
+            changes=[{"field": text, "before": text, "after": text}],
+            metadata={text[:40]: text, "deep": {"text": [text]}},
+            category="storage",
+            origin={"topic": TOPIC, "partition": 6, "offset": n},
+        )
+        found.append(encode(event))
+    return found

@@ -75,6 +75,7 @@ def numbers(request: Request, frame: FrameOf, services: ServicesOf) -> Response:
     except (ClickHouseUnreachable, StoreRefused) as error:
         return _answer(request, "numbers.html", 503, context | {"failure": error})
     shown = _shown(frame, found) if found else {}
+    context |= {"range_label": range_label(frame.view, wanted.filter, frame.clock)}
     return _answer(request, "numbers.html", 200, context | shown)
 
 

@@ -1,0 +1,76 @@
+"""The real application on uvicorn in a thread, with people who may see this and that."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+from clickhouse_connect.driver.client import Client
+from fastapi import Request
+
+from auditbus.console.access import Principal, Role
+from auditbus.console.web import Services, create_app
+from auditbus.console.web.gate import Gate, bearer_token
+from auditbus.runtime.settings import Settings
+from tests.backends.parts import ClickHouse
+from tests.store import clickhouse_settings
+
+ADMINISTRATOR = Principal("t:administrator", "Ada Administrator", Role.ADMINISTRATOR)
+AUDITOR = Principal(
+    "t:auditor",
+    "Otto Auditor",
+    Role.AUDITOR,
+    actor_id="u-otto",
+    accounts=frozenset({"own-account"}),
+    organization_accounts=frozenset({"own-account", "sister-account"}),
+)
+MEMBER = Principal("t:member", "Mia Member", Role.MEMBER, actor_id="u-mia")
+NOBODY = Principal("t:nobody", "Nora Nobody", Role.MEMBER)
+PEOPLE: Mapping[str, Principal] = {
+    f"browser-test-token-{person.id}": person
+    for person in (ADMINISTRATOR, AUDITOR, MEMBER, NOBODY)
+}
+
+
+def headers_of(person: Principal) -> dict[str, str]:
+    return {"Authorization": f"Bearer browser-test-token-{person.id}"}
+
+
+@dataclass(frozen=True)
+class Console:
+    """`url` of a console over `client`'s store."""
+
+    url: str
+    client: Client
+    store: ClickHouse
+
+
+def _known(request: Request) -> Principal | None:
+    return PEOPLE.get(bearer_token(request) or "")
+
+
+@contextmanager
+def running_console(store: ClickHouse, client: Client) -> Iterator[Console]:
+    """Serve until the block ends."""
+    settings = Settings(clickhouse=clickhouse_settings(store))
+    app = create_app(Services(settings, client, Gate([_known])))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            deadline = time.monotonic() + 30
+            while not server.started:
+                assert thread.is_alive()
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            yield Console(f"http://127.0.0.1:{listener.getsockname()[1]}", client, store)
+        finally:
+            server.should_exit = True
+            thread.join(30)
