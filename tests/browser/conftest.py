@@ -31,6 +31,7 @@ _FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    "--disable-lcd-text",  # grey edges: the same text on any screen, and smaller pictures
 ]
 
 

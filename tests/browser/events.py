@@ -86,7 +86,7 @@ def own_events(now: datetime) -> list[bytes]:
         event = enriched_event(
             account,
             id=uuid7(),
-            occurred_at=rfc3339(now - timedelta(hours=3, minutes=n)),
+            occurred_at=rfc3339(now - timedelta(days=20, minutes=n)),
             account={"id": account, "name": account.replace("-", " ").title()},
             actor={"type": "user", "id": actor, "name": actor.removeprefix("u-").title()},
             action="StorageUpdated",

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import uvicorn
 from clickhouse_connect.driver.client import Client
-from fastapi import Request
+from fastapi import FastAPI, Request
+from fastapi.responses import StreamingResponse
 
 from auditbus.console.access import Principal, Role
+from auditbus.console.query import Tail
 from auditbus.console.web import Services, create_app
+from auditbus.console.web.asking import Asking
 from auditbus.console.web.gate import Gate, bearer_token
 from auditbus.runtime.settings import Settings
 from tests.backends.parts import ClickHouse
@@ -59,6 +63,8 @@ def running_console(store: ClickHouse, client: Client) -> Iterator[Console]:
     """Serve until the block ends."""
     settings = Settings(clickhouse=clickhouse_settings(store))
     app = create_app(Services(settings, client, Gate([_known])))
+    if not any(getattr(route, "path", "") == "/api/v1/tail" for route in app.routes):
+        _add_tail(app, client)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
@@ -74,3 +80,20 @@ def running_console(store: ClickHouse, client: Client) -> Iterator[Console]:
         finally:
             server.should_exit = True
             thread.join(30)
+
+
+def _add_tail(app: FastAPI, client: Client) -> None:
+    """Until the API has a tail of its own."""
+
+    @app.get("/api/v1/tail")
+    async def tail(asked: Asking) -> StreamingResponse:
+        async def events() -> AsyncIterator[bytes]:
+            tailed = Tail(client, asked.predicate)
+            await asyncio.to_thread(tailed.start, 0)
+            yield b": begun\n\n"
+            while True:
+                for row in await asyncio.to_thread(lambda: list(tailed.poll())):
+                    yield b"id: %b\ndata: %b\n\n" % (str(row.id).encode(), row.event)
+                await asyncio.sleep(0.2)
+
+        return StreamingResponse(events(), media_type="text/event-stream")

@@ -67,15 +67,19 @@ def chart_of(
     buckets: Iterable[Bucket],
     starts: list[datetime],
     step: timedelta,
+    since: datetime,
     view: View,
     clock: Clock,
 ) -> Chart:
-    """Lay out `buckets` on the places of `starts`; one that is missing holds nothing."""
+    """Lay out `buckets` on the places of `starts`; one that is missing holds nothing.
+
+    The first bar begins at `since`, so that its address shows what it counts.
+    """
     by_start = {bucket.start: bucket for bucket in buckets}
     found = [by_start.get(start, Bucket(start, 0, 0)) for start in starts]
     most = max((bucket.count for bucket in found), default=0)
     place = 100 / max(len(found), 1)
-    bars = [_bar(bucket, n * place, place, step, most, view, clock) for n, bucket in enumerate(found)]
+    bars = [_bar(bucket, n * place, place, step, since, most, view, clock) for n, bucket in enumerate(found)]
     return Chart(
         bars,
         list(_ticks(starts, step, clock)),
@@ -102,12 +106,13 @@ def _bar(
     x: float,
     place: float,
     step: timedelta,
+    since: datetime,
     most: int,
     view: View,
     clock: Clock,
 ) -> Bar:
-    end = bucket.start + step
-    start_text, end_text = clock.iso(bucket.start), clock.iso(end)
+    start, end = max(bucket.start, since), bucket.start + step
+    start_text, end_text = clock.iso(start), clock.iso(end)
     events = f"{bucket.count:,} event{'' if bucket.count == 1 else 's'}"
     failed = f", {bucket.failures:,} failed" if bucket.failures else ""
     return Bar(
@@ -119,7 +124,7 @@ def _bar(
         place_width=round(place, 3),
         height=_height(bucket.count, most),
         failed_height=_height(bucket.failures, most),
-        label=f"{clock.minute(bucket.start)} to {clock.minute(end)}: {events}{failed}",
+        label=f"{clock.minute(start)} to {clock.minute(end)}: {events}{failed}",
         url=view.but(since=start_text, until=end_text).url(),
     )
 

@@ -30,9 +30,13 @@ _ALL_TIME = timedelta(days=180)  # so long are events kept by default
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What was counted. `starts` are those of all buckets, of width `step`, also of empty ones."""
+    """What was counted. `starts` are those of all buckets, of width `step`, also of empty ones.
+
+    The first bucket holds nothing from before `since`.
+    """
 
     buckets: Sequence[Bucket]
+    since: datetime
     starts: list[datetime]
     step: timedelta
     facets: dict[str, Sequence[FacetValue]]
@@ -42,6 +46,7 @@ class Numbers:
 class Count:
     """A count under way."""
 
+    since: datetime
     starts: list[datetime]
     step: timedelta
     buckets: Future[list[Bucket]]
@@ -57,7 +62,7 @@ class Count:
         if wait(futures, timeout_s).not_done:
             return None
         facets = {name: future.result() for name, future in self.facets.items()}
-        return Numbers(self.buckets.result(), self.starts, self.step, facets)
+        return Numbers(self.buckets.result(), self.since, self.starts, self.step, facets)
 
 
 class Counter:
@@ -94,4 +99,4 @@ class Counter:
             for name in FACETS
         }
         buckets = self._threads.submit(histogram, client, wanted.predicate, step)
-        return Count(list(grid(since, until, step)), step, buckets, facets, now_s)
+        return Count(since, list(grid(since, until, step)), step, buckets, facets, now_s)

@@ -147,7 +147,9 @@ def _controls(frame: Frame, wanted: Wanted | None) -> dict[str, Any]:
 
 
 def _shown(frame: Frame, numbers: Numbers) -> dict[str, Any]:
-    chart = chart_of(numbers.buckets, numbers.starts, numbers.step, frame.view, frame.clock)
+    chart = chart_of(
+        numbers.buckets, numbers.starts, numbers.step, numbers.since, frame.view, frame.clock
+    )
     return {"chart": chart, "facets": facets_of(numbers.facets, frame.view)}
 
 

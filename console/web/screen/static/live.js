@@ -2,6 +2,7 @@
 import { announce } from "./address.js";
 import { isOpen } from "./panel.js";
 
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const MOST_ROWS = 200;
 const SHOW_EVERY_MS = 400;
 const SAY_EVERY_MS = 5000;
@@ -87,7 +88,8 @@ function place(rows, row) {
 }
 
 function rowOf(event) {
-  const row = document.getElementById("row-template").content.querySelector("tr").cloneNode(true);
+  const template = document.getElementById("row-template").content.querySelector("tr");
+  const row = document.importNode(template, true);
   const time = new Date(event.occurred_at);
   const { actor = {}, account = {}, error = {} } = notNull(event);
   const hasFailed = event.outcome === "failure" || (!event.outcome && Boolean(event.error));
@@ -102,7 +104,8 @@ function rowOf(event) {
   stamp.querySelector(".date").textContent = date;
   stamp.lastElementChild.textContent = clock;
   const link = row.querySelector("a");
-  link.pathname = `/events/${encodeURIComponent(event.id)}`;
+  const address = `/events/${encodeURIComponent(event.id)}`;
+  link.setAttribute("href", address + link.getAttribute("href").slice("/events/".length));
   link.title = event.action;
   link.querySelector("bdi").textContent = event.action;
   fill(row, "description", event.description);
@@ -128,11 +131,16 @@ function fill(row, column, text) {
   cell.append(isolated);
 }
 
+/** The server's way of writing a time: `22 Nov`, with the year in full where it is not this one. */
 function local(time) {
-  const parts = new Intl.DateTimeFormat("sv-SE", {
-    timeZone: button.dataset.zone, dateStyle: "short", timeStyle: "medium",
-  }).format(time);
-  return parts.split(" ");
+  const [year, month, day, clock] = numbersOf(time);
+  const isThisYear = year === numbersOf(new Date())[0];
+  return [isThisYear ? `${Number(day)} ${MONTHS[month - 1]}` : `${year}-${month}-${day}`, clock];
+}
+
+function numbersOf(time) {
+  const style = { timeZone: button.dataset.zone, dateStyle: "short", timeStyle: "medium" };
+  return new Intl.DateTimeFormat("sv-SE", style).format(time).split(/[- ]/); // 2026-11-22 21:43:53
 }
 
 function render() {
