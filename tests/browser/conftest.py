@@ -83,7 +83,13 @@ def visit(browser: Any, console: Console) -> Iterator[Open]:
     faults: list[str] = []
     with ExitStack() as contexts:
 
-        def visit(path: str = "/", *, person: Principal = ADMINISTRATOR, **options: Any) -> Any:
+        def visit(
+            path: str = "/",
+            *,
+            person: Principal = ADMINISTRATOR,
+            wait_until: str = "load",
+            **options: Any,
+        ) -> Any:
             options = {
                 "viewport": {"width": 1440, "height": 900},
                 "timezone_id": "Europe/Berlin",
@@ -101,7 +107,7 @@ def visit(browser: Any, console: Console) -> Iterator[Open]:
                 "console",
                 lambda said: faults.append(said.text) if "Content Security" in said.text else None,
             )
-            page.goto(path)
+            page.goto(path, wait_until=wait_until)
             return page
 
         yield visit

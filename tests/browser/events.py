@@ -35,9 +35,7 @@ def demo_events(count: int, now: datetime, *, days: int = 30, seed: int = 7) -> 
     """Return `count` enriched events of the last `days`, oldest first, as the stream makes them."""
     random = Random(seed)
     locations = LocationLookup(default_city_path())
-    enricher = Enricher(
-        _CATALOGUE, locations, DeviceLookup(), operator_account="system"
-    )
+    enricher = Enricher(_CATALOGUE, locations, DeviceLookup(), operator_account="system")
     traffic = Traffic(seed)
     events = []
     for offset, moment in enumerate(_moments(random, count, now, days)):

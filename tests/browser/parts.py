@@ -1,7 +1,7 @@
 """Chromium from Debian and axe-core from npm, in the cache, for the browser tests.
 
-`python -m tests.browser.parts` fetches them (`make browser`); later calls return at once. A Chromium
-that is installed is used as it is. Nothing is installed on the system: see tests/receivers/debian.py.
+`python -m tests.browser.parts` fetches them (`make browser`); later calls return at once. A
+Chromium that is installed is used as it is. Nothing is installed: see tests/receivers/debian.py.
 """
 
 import hashlib

@@ -36,8 +36,7 @@ AUDITOR = Principal(
 MEMBER = Principal("t:member", "Mia Member", Role.MEMBER, actor_id="u-mia")
 NOBODY = Principal("t:nobody", "Nora Nobody", Role.MEMBER)
 PEOPLE: Mapping[str, Principal] = {
-    f"browser-test-token-{person.id}": person
-    for person in (ADMINISTRATOR, AUDITOR, MEMBER, NOBODY)
+    f"browser-test-token-{person.id}": person for person in (ADMINISTRATOR, AUDITOR, MEMBER, NOBODY)
 }
 
 

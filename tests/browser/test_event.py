@@ -52,7 +52,10 @@ def test_the_panel_shows_the_whole_event_at_its_own_address(visit: Open, console
 
 
 def test_the_raw_event_is_copied(visit: Open) -> None:
-    page = visit("/?action=StorageUpdated&account=own-account", permissions=["clipboard-read", "clipboard-write"])
+    page = visit(
+        "/?action=StorageUpdated&account=own-account",
+        permissions=["clipboard-read", "clipboard-write"],
+    )
     page.locator("#rows a").first.click()
     page.locator(".raw summary").click()
     page.get_by_role("button", name="Copy").click()

@@ -107,7 +107,9 @@ def test_a_range_is_chosen_and_the_time_zone_is_shown_and_switched(
     page.get_by_role("link", name="Local").click()
     page.wait_for_url("**tz=Europe*Berlin")
     moment = datetime.fromisoformat(page.locator("#rows time").first.get_attribute("datetime"))
-    offset = timedelta(hours=2) if "UTC+2" in page.locator(".fine").inner_text() else timedelta(hours=1)
+    offset = (
+        timedelta(hours=2) if "UTC+2" in page.locator(".fine").inner_text() else timedelta(hours=1)
+    )
     assert shown == f"{moment:%H:%M:%S}"
     expect(page.locator("#rows time span").nth(1)).to_have_text(f"{moment + offset:%H:%M:%S}")
     assert "ago" in page.locator("#rows time").first.get_attribute("title")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
 from auditbus.console.access import Principal
-from tests.browser.serving import ADMINISTRATOR, AUDITOR, MEMBER, NOBODY, Console
+from auditbus.console.query.statistics import histogram
+from auditbus.console.web.screen import counting
+from tests.backends.parts import ClickHouse
+from tests.browser.serving import ADMINISTRATOR, AUDITOR, MEMBER, NOBODY, Console, running_console
+from tests.store import migrated_client
 
 Open = Callable[..., Any]
 
@@ -60,6 +66,50 @@ def test_nothing_granted(visit: Open) -> None:
     assert page.locator("#events, #facets a, .search").count() == 0
 
 
+def test_a_store_that_is_down(visit: Open, fresh_clickhouse: ClickHouse, console: Console) -> None:
+    with closing(migrated_client(fresh_clickhouse)) as client:
+        fresh_clickhouse.kill()
+        with running_console(fresh_clickhouse, client) as alone:
+            page = visit(f"{alone.url}/?action=Login")
+            expect(page.locator(".notice h2")).to_have_text("The log cannot be read just now")
+            expect(page.locator(".chip")).to_contain_text("Login")  # the view is not lost
+            page.goto(f"{alone.url}/events/01890a5d-ac96-774b-bcce-b302099a8057")
+            expect(page.locator(".notice h2")).to_have_text("The event cannot be read just now")
+            fresh_clickhouse.start()
+            page.goto(f"{alone.url}/?action=Login")
+            expect(page.locator(".notice h2")).to_have_text("No events here")
+
+
+def test_what_takes_long_to_count_comes_after_the_rows(
+    visit: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = threading.Event()
+
+    def slow(*arguments: Any) -> Any:
+        counted.wait(30)
+        return histogram(*arguments)
+
+    monkeypatch.setattr(counting, "histogram", slow)
+    page = visit("/?since=90d", wait_until="domcontentloaded")
+    expect(page.locator("#rows > tr")).to_have_count(50)
+    expect(page.locator("#chart")).to_have_attribute("aria-busy", "true")
+    places = "['chart', 'rows'].map((id) => document.getElementById(id).offsetTop)"
+    before = page.evaluate(places)
+    counted.set()
+    expect(page.locator("#bars a").first).to_be_attached()
+    expect(page.locator('[data-facet="action"]')).to_be_visible()
+    assert page.evaluate(places) == before
+    page.locator("#bars a:has(.bar)").last.locator(".place").click()
+    page.wait_for_url("**until=**")
+    # Without scripts they are a click away.
+    counted.clear()
+    page = visit("/?since=7d", java_script_enabled=False)
+    counted.set()
+    page.get_by_role("link", name="Count them").click()
+    page.wait_for_url("**/?since=7d&counts=shown")
+    expect(page.locator("#bars a").first).to_be_attached()
+
+
 def test_nothing_found(visit: Open) -> None:
     page = visit("/?text=zzzzqqq")
     expect(page.locator(".notice h2")).to_have_text("No events here")
@@ -71,7 +121,9 @@ def test_nothing_found(visit: Open) -> None:
 
 @pytest.mark.parametrize("width", [320, 390])
 def test_a_phone_shows_a_card_an_event_and_no_sideways_scrolling(visit: Open, width: int) -> None:
-    page = visit("/?outcome=failure&since=all", viewport={"width": width, "height": 800}, has_touch=True)
+    page = visit(
+        "/?outcome=failure&since=all", viewport={"width": width, "height": 800}, has_touch=True
+    )
     for column in ("time", "action", "description", "user", "account", "error"):
         expect(page.locator(f"td.c-{column}").first).to_be_visible()
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

@@ -79,7 +79,10 @@ def chart_of(
     found = [by_start.get(start, Bucket(start, 0, 0)) for start in starts]
     most = max((bucket.count for bucket in found), default=0)
     place = 100 / max(len(found), 1)
-    bars = [_bar(bucket, n * place, place, step, since, most, view, clock) for n, bucket in enumerate(found)]
+    bars = [
+        _bar(bucket, n * place, place, step, since, most, view, clock)
+        for n, bucket in enumerate(found)
+    ]
     return Chart(
         bars,
         list(_ticks(starts, step, clock)),

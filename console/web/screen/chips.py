@@ -23,7 +23,12 @@ class Chip:
 def chips_of(view: View, labels: dict[tuple[str, str], str]) -> list[Chip]:
     """Return a chip for each filter; `labels` names values whose text is an id."""
     found = [
-        Chip(name, TITLES.get(name, name), labels.get((name, value), value), view.removing(name, value).url())
+        Chip(
+            name,
+            TITLES.get(name, name),
+            labels.get((name, value), value),
+            view.removing(name, value).url(),
+        )
         for name, value in view.filters
     ]
     if text := view.one("text"):

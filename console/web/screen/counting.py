@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
@@ -53,13 +54,21 @@ class Count:
     facets: dict[str, Future[Sequence[FacetValue]]]
     begun_s: float
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether any part of it failed so far."""
+        return any(future.done() and future.exception() for future in self._futures)
+
+    @property
+    def _futures(self) -> list[Future[Any]]:
+        return [self.buckets, *self.facets.values()]
+
     def numbers(self, timeout_s: float | None) -> Numbers | None:
         """Wait so long (None: to the end); None where that was too short.
 
         Raises what the client raises.
         """
-        futures = [self.buckets, *self.facets.values()]
-        if wait(futures, timeout_s).not_done:
+        if wait(self._futures, timeout_s).not_done:
             return None
         facets = {name: future.result() for name, future in self.facets.items()}
         return Numbers(self.buckets.result(), self.since, self.starts, self.step, facets)
@@ -84,7 +93,7 @@ class Counter:
             self._begun = {
                 known: count
                 for known, count in self._begun.items()
-                if now_s - count.begun_s < _SHARED_S
+                if now_s - count.begun_s < _SHARED_S and not count.has_failed
             }
             count = self._begun.get(key) or self._submit(client, wanted, now, now_s)
             self._begun[key] = count

@@ -90,9 +90,11 @@ def _who(event: _Event) -> Iterator[Entry]:
     if actor.get("id"):
         yield Entry("User id", str(actor["id"]))
     if delegate := _object(actor, "on_behalf_of"):
-        yield Entry("On behalf of", _named(delegate), str(delegate.get("id") or ""))
+        yield Entry("On behalf of", _named(delegate), _said(delegate, "id"))
     if credential := _object(actor, "credential"):
-        yield Entry("Signed in by", str(credential.get("type") or ""), str(credential.get("id") or ""))
+        yield Entry(
+            "Signed in by", str(credential.get("type") or ""), str(credential.get("id") or "")
+        )
     account = _object(event, "account")
     if account.get("id"):
         yield Entry("Account", _named(account), str(account["id"]) if account.get("name") else "")
@@ -103,7 +105,9 @@ def _what(row: EventRow, event: _Event) -> Iterator[Entry]:
     if row.category:
         yield Entry("Category", row.category, row.operation)
     for target in _list(event, "targets"):
-        yield Entry(str(target.get("type") or "target").capitalize(), _named(target), _id_of(target))
+        yield Entry(
+            str(target.get("type") or "target").capitalize(), _named(target), _id_of(target)
+        )
     yield Entry("Outcome", row.outcome)
     if row.error_code:
         yield Entry("Error code", row.error_code)
@@ -123,12 +127,12 @@ def _where(row: EventRow, event: _Event) -> Iterator[Entry]:
         yield Entry("Forwarded for", _text(forwarded))
     location = _object(event, "location")
     if row.location:
-        yield Entry("Location", row.location, str(location.get("country_code") or ""))
+        yield Entry("Location", row.location, _said(location, "country_code"))
     if location.get("latitude") is not None and location.get("longitude") is not None:
         yield Entry("Coordinates", f"{location['latitude']}, {location['longitude']}")
     if location.get("asn") or location.get("as_organization"):
         number = f"AS{location['asn']}" if location.get("asn") else ""
-        yield Entry("Network", str(location.get("as_organization") or number), number)
+        yield Entry("Network", _said(location, "as_organization") or number, number)
 
 
 def _device(row: EventRow, event: _Event) -> Iterator[Entry]:
@@ -150,7 +154,9 @@ def _technical(row: EventRow, event: _Event) -> Iterator[Entry]:
         if context.get(name):
             yield Entry(label, str(context[name]))
     if producer := _object(event, "producer"):
-        yield Entry("Service", str(producer.get("service") or ""), str(producer.get("version") or ""))
+        yield Entry(
+            "Service", str(producer.get("service") or ""), str(producer.get("version") or "")
+        )
 
 
 def _more(row: EventRow, event: _Event, view: View) -> Iterator[Entry]:
@@ -166,7 +172,9 @@ def _more(row: EventRow, event: _Event, view: View) -> Iterator[Entry]:
     for target in _list(event, "targets")[:3]:
         if id_ := target.get("id") or target.get("name"):
             name = "target" if "target" in FILTERS else "text"
-            yield Entry(str(target.get("type") or "target"), _named(target), url=more(name, str(id_)))
+            yield Entry(
+                str(target.get("type") or "target"), _named(target), url=more(name, str(id_))
+            )
     yield Entry("action", row.action, url=more("action", row.action))
 
 
@@ -177,12 +185,16 @@ def _change(change: _Event) -> Change:
     return Change(str(change.get("field") or ""), before, after, bool(change.get("redacted")))
 
 
+def _said(thing: _Event, name: str) -> str:
+    return str(thing.get(name) or "")
+
+
 def _named(thing: _Event) -> str:
     return str(thing.get("name") or thing.get("id") or thing.get("type") or "")
 
 
 def _id_of(thing: _Event) -> str:
-    id_ = str(thing.get("id") or "")
+    id_ = _said(thing, "id")
     return "" if id_ == thing.get("name") else id_
 
 

@@ -45,11 +45,11 @@ class Frame:
 
     @property
     def is_canonical(self) -> bool:
-        """Was it asked for by the one URL that a view has?"""
+        """Whether it was asked for by the one URL that a view has."""
         return self.asked_as == self.view.query
 
     def scope_choices(self, current: Scope | None) -> list[Choice]:
-        """The scopes that are offered, the narrowest first."""
+        """Return the scopes that are offered, the narrowest first."""
         return [
             Choice(_SCOPES[scope], self.view.but(scope=scope).url(), scope is current)
             for scope in _SCOPES

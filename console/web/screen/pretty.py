@@ -6,7 +6,7 @@ import re
 
 __all__ = ["indented"]
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
+_PART = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 _INDENT = "  "
 
 
@@ -15,14 +15,14 @@ def indented(text: str) -> str:
     parts: list[str] = []
     depth = 0
     before = ""
-    for token in _TOKEN.findall(text):
-        closes = token in {"}", "]"}
+    for part in _PART.findall(text):
+        closes = part in {"}", "]"}
         depth -= closes
         if before in {"{", "[", ","} or closes:
             empty = closes and before in {"{", "["}
             if before and not empty:
                 parts.append("\n" + _INDENT * depth)
-        parts.append(": " if token == ":" else token)
-        depth += token in {"{", "["}
-        before = token
+        parts.append(": " if part == ":" else part)
+        depth += part in {"{", "["}
+        before = part
     return "".join(parts)

@@ -52,7 +52,7 @@ def range_label(view: View, wanted: EventFilter | None, clock: Clock) -> str:
         return "Custom range"
     since, until = (moment and clock.minute(moment) for moment in (wanted.since, wanted.until))
     if since and until:
-        return f"{since} – {until}"
+        return f"{since} to {until}"
     return f"Since {since}" if since else f"Until {until}"
 
 

@@ -91,9 +91,7 @@ def panel(request: Request, id_: str, frame: FrameOf, services: ServicesOf) -> R
     return _event(request, id_, frame, services, "panel.html")
 
 
-def _event(
-    request: Request, id_: str, frame: Frame, services: Services, template: str
-) -> Response:
+def _event(request: Request, id_: str, frame: Frame, services: Services, template: str) -> Response:
     context: dict[str, Any] = {"frame": frame, "view": frame.view, "clock": frame.clock}
     context["messages"] = frame.messages
     try:

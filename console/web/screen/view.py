@@ -1,4 +1,4 @@
-"""What the URL of a view says. Every view of the log is one URL, and equal views have equal URLs."""
+"""What the URL of a view says. Every view has one, and equal views have equal ones."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class View:
 
     @property
     def is_filtered(self) -> bool:
-        """Is there anything to clear?"""
+        """Whether there is anything to clear."""
         return bool(self.filters) or bool(self.one("text"))
 
     @property
@@ -102,7 +102,7 @@ class View:
 
     @property
     def is_first_page(self) -> bool:
-        """Does it show the newest events?"""
+        """Whether it shows the newest events."""
         return not any(name in self.values for name in _PLACES)
 
     @property
@@ -123,7 +123,7 @@ class View:
         """Return the same for the query; raises pydantic's ValidationError for an unknown scope."""
         fields: dict[str, Any] = {name: list(self.all(name)) for name in FILTERS}
         return FilterQuery(
-            scope=self.one("scope") or None,  # type: ignore[arg-type]  # pydantic's to check
+            scope=self.one("scope") or None,  # pydantic checks it
             text=self.one("text") or None,
             since=self.since,
             until=self.one("until") or None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -53,7 +54,8 @@ class Wanted:
 
     def besides(self, facet: str) -> Predicate:
         """Return the same without the filter of `facet`: its other values can be chosen too."""
-        return event_predicate(replace(self.filter, **{_FIELDS_OF_FACETS[facet]: ()})) & self.seen
+        wider: dict[str, Any] = {_FIELDS_OF_FACETS[facet]: ()}
+        return event_predicate(replace(self.filter, **wider)) & self.seen
 
 
 def wanted_of(view: View, principal: Principal, now: datetime) -> Wanted:
