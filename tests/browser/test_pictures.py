@@ -11,7 +11,7 @@ import pytest
 
 Open = Callable[..., Any]
 _MOST_BYTES = 220_000
-_DESK = {"viewport": {"width": 1360, "height": 760}}
+_DESK = {"viewport": {"width": 1440, "height": 740}}
 _PHONE = {"viewport": {"width": 390, "height": 780}, "device_scale_factor": 1.5}
 
 
@@ -33,7 +33,7 @@ def test_the_log_in_light(visit: Open, directory: Path) -> None:
 
 
 def test_failures_in_dark(visit: Open, directory: Path) -> None:
-    page = visit("/?outcome=failure&since=7d", color_scheme="dark", **_DESK)
+    page = visit("/?outcome=failure", color_scheme="dark", **_DESK)
     _take(page, directory / "screen-dark.png")
 
 

@@ -69,6 +69,7 @@ def test_facets_count_and_narrow_and_are_removed_as_chips(visit: Open) -> None:
     expect(page.locator(".chart-head strong")).to_have_text(f"{count:,}")
     chosen = page.locator('[data-facet="action"] a[aria-current]')
     expect(chosen).to_have_count(1)
+    expect(chosen.locator(".count")).to_contain_text(f"{count:,}")
     expect(chosen).to_be_focused()  # where the reader was
     # The other values of the facet are still there, to be chosen as well.
     page.locator('[data-facet="action"] a', has_text="Logout").first.click()

@@ -103,9 +103,16 @@ class Counter:
         until = wanted.filter.until or now
         since = wanted.filter.since or until - _ALL_TIME
         step = step_of(until - since)
-        facets = {
-            name: self._threads.submit(facet, client, wanted.besides(name), name, _FACET_VALUES)
-            for name in FACETS
-        }
+        facets = {name: self._threads.submit(_values, client, wanted, name) for name in FACETS}
         buckets = self._threads.submit(histogram, client, wanted.predicate, step)
         return Count(since, list(grid(since, until, step)), step, buckets, facets, now_s)
+
+
+def _values(client: Client, wanted: Wanted, name: str) -> Sequence[FacetValue]:
+    """Return the most frequent values, and those chosen, however rare."""
+    frequent = facet(client, wanted.besides(name), name, _FACET_VALUES)
+    if not wanted.is_chosen(name):
+        return frequent
+    known = {item.value for item in frequent}
+    chosen = facet(client, wanted.predicate, name, _FACET_VALUES)
+    return [*(item for item in chosen if item.value not in known), *frequent]

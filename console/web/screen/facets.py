@@ -26,7 +26,7 @@ TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class FacetItem:
-    """One value. `count` is None where it is chosen but not among the most frequent."""
+    """One value. `count` is None where it is chosen but does not occur."""
 
     value: str
     label: str

@@ -52,6 +52,10 @@ class Wanted:
         """What was asked for, of what may be seen."""
         return event_predicate(self.filter) & self.seen
 
+    def is_chosen(self, facet: str) -> bool:
+        """Return whether the filter of `facet` is set."""
+        return bool(getattr(self.filter, _FIELDS_OF_FACETS[facet]))
+
     def besides(self, facet: str) -> Predicate:
         """Return the same without the filter of `facet`: its other values can be chosen too."""
         wider: dict[str, Any] = {_FIELDS_OF_FACETS[facet]: ()}
