@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from auditbus.console.access import Principal
-from auditbus.console.query.statistics import histogram
+from auditbus.console.query.survey import survey
 from auditbus.console.web.screen import counting
 from tests.backends.parts import ClickHouse
 from tests.browser.serving import ADMINISTRATOR, AUDITOR, MEMBER, NOBODY, Console, running_console
@@ -87,9 +87,9 @@ def test_what_takes_long_to_count_comes_after_the_rows(
 
     def slow(*arguments: Any) -> Any:
         counted.wait(30)
-        return histogram(*arguments)
+        return survey(*arguments)
 
-    monkeypatch.setattr(counting, "histogram", slow)
+    monkeypatch.setattr(counting, "survey", slow)
     page = visit("/?since=90d", wait_until="domcontentloaded")
     expect(page.locator("#rows > tr")).to_have_count(50)
     expect(page.locator("#chart")).to_have_attribute("aria-busy", "true")

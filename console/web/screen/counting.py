@@ -1,4 +1,4 @@
-"""The numbers beside the rows: histogram and facets, counted while the rows are read.
+"""The numbers beside the rows: histogram and facets, counted in threads of their own.
 
 A page waits for them for a moment only. What takes longer it fetches afterwards, and gets what was
 begun for it: an equal count that runs, or has just ended, is shared.
@@ -9,14 +9,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
-from auditbus.console.query.statistics import FACETS, Bucket, FacetValue, facet, histogram
+from auditbus.console.query.statistics import FACETS, Bucket, FacetValue
+from auditbus.console.query.survey import oldest, survey
 from auditbus.console.web.screen.chart import grid
 from auditbus.console.web.screen.ranges import step_of
 from auditbus.console.web.screen.wanted import Wanted
@@ -24,9 +25,11 @@ from auditbus.console.web.screen.wanted import Wanted
 __all__ = ["Count", "Counter", "Numbers"]
 
 _FACET_VALUES = 8
-_THREADS = 8
+_THREADS = 4
 _SHARED_S = 5.0
-_ALL_TIME = timedelta(days=180)  # so long are events kept by default
+_LEAST_SPAN = timedelta(days=1)
+# A clock that was decades wrong must not make a histogram of one bar.
+_LONGEST_SPAN = timedelta(days=3653)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +50,25 @@ class Numbers:
 class Count:
     """A count under way."""
 
-    since: datetime
-    starts: list[datetime]
-    step: timedelta
-    buckets: Future[list[Bucket]]
-    facets: dict[str, Future[Sequence[FacetValue]]]
+    future: Future[Numbers]
     begun_s: float
 
     @property
-    def has_failed(self) -> bool:
-        """Whether any part of it failed so far."""
-        return any(future.done() and future.exception() for future in self._futures)
-
-    @property
-    def _futures(self) -> list[Future[Any]]:
-        return [self.buckets, *self.facets.values()]
+    def is_shared(self) -> bool:
+        """Whether it is new enough, and did not fail."""
+        if self.future.done() and self.future.exception() is not None:
+            return False
+        return time.monotonic() - self.begun_s < _SHARED_S
 
     def numbers(self, timeout_s: float | None) -> Numbers | None:
         """Wait so long (None: to the end); None where that was too short.
 
         Raises what the client raises.
         """
-        if wait(self._futures, timeout_s).not_done:
+        try:
+            return self.future.result(timeout_s)
+        except NotYet:
             return None
-        facets = {name: future.result() for name, future in self.facets.items()}
-        return Numbers(self.buckets.result(), self.since, self.starts, self.step, facets)
 
 
 class Counter:
@@ -88,31 +85,40 @@ class Counter:
 
         `key` must tell apart who asks, as it tells apart what is asked for.
         """
-        now_s = time.monotonic()
         with self._lock:
-            self._begun = {
-                known: count
-                for known, count in self._begun.items()
-                if now_s - count.begun_s < _SHARED_S and not count.has_failed
-            }
-            count = self._begun.get(key) or self._submit(client, wanted, now, now_s)
-            self._begun[key] = count
-            return count
-
-    def _submit(self, client: Client, wanted: Wanted, now: datetime, now_s: float) -> Count:
-        until = wanted.filter.until or now
-        since = wanted.filter.since or until - _ALL_TIME
-        step = step_of(until - since)
-        facets = {name: self._threads.submit(_values, client, wanted, name) for name in FACETS}
-        buckets = self._threads.submit(histogram, client, wanted.predicate, step)
-        return Count(since, list(grid(since, until, step)), step, buckets, facets, now_s)
+            self._begun = {known: count for known, count in self._begun.items() if count.is_shared}
+            if key not in self._begun:
+                future = self._threads.submit(_count, client, wanted, now)
+                self._begun[key] = Count(future, time.monotonic())
+            return self._begun[key]
 
 
-def _values(client: Client, wanted: Wanted, name: str) -> Sequence[FacetValue]:
-    """Return the most frequent values, and those chosen, however rare."""
-    frequent = facet(client, wanted.besides(name), name, _FACET_VALUES)
-    if not wanted.is_chosen(name):
-        return frequent
-    known = {item.value for item in frequent}
-    chosen = facet(client, wanted.predicate, name, _FACET_VALUES)
-    return [*(item for item in chosen if item.value not in known), *frequent]
+def _count(client: Client, wanted: Wanted, now: datetime) -> Numbers:
+    until = wanted.filter.until or now
+    since = wanted.filter.since or _beginning(client, wanted, until)
+    step = step_of(until - since)
+    free = [name for name in FACETS if not wanted.is_chosen(name)]
+    found = survey(client, wanted.predicate, step, free, _FACET_VALUES)
+    facets = {**found.facets, **_chosen(client, wanted)}
+    return Numbers(found.buckets, since, list(grid(since, until, step)), step, facets)
+
+
+def _beginning(client: Client, wanted: Wanted, until: datetime) -> datetime:
+    """Return where a histogram of all time begins."""
+    first = oldest(client, wanted.predicate) or until
+    return min(max(first, until - _LONGEST_SPAN), until - _LEAST_SPAN)
+
+
+def _chosen(client: Client, wanted: Wanted) -> dict[str, Sequence[FacetValue]]:
+    """Return the facets that are filtered: each as if it were not, and its chosen values.
+
+    The most frequent values stand after those chosen that are rarer.
+    """
+    found: dict[str, Sequence[FacetValue]] = {}
+    for name in FACETS:
+        if wanted.is_chosen(name):
+            among = survey(client, wanted.besides(name), None, [name], _FACET_VALUES).facets[name]
+            mine = survey(client, wanted.predicate, None, [name], _FACET_VALUES).facets[name]
+            known = {item.value for item in among}
+            found[name] = [*(item for item in mine if item.value not in known), *among]
+    return found

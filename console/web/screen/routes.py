@@ -50,8 +50,8 @@ def log(request: Request, frame: FrameOf, services: ServicesOf) -> Response:
         return _answer(request, "log.html", 200, context)
     try:
         with explained(services.settings.clickhouse):
+            page = _read(services, wanted)  # first, and with the store for itself
             count = _begin(frame, services, wanted)
-            page = _read(services, wanted)
             numbers = count.numbers(None if frame.view.one("counts") else _PATIENCE_S)
     except (ClickHouseUnreachable, StoreRefused) as error:
         context["failure"] = error
