@@ -30,7 +30,7 @@ AUDITOR = Principal(
     "Otto Auditor",
     Role.AUDITOR,
     actor_id="u-otto",
-    accounts=frozenset({"own-account"}),
+    accounts=frozenset({"own-account", "live-account"}),
     organization_accounts=frozenset({"own-account", "sister-account"}),
 )
 MEMBER = Principal("t:member", "Mia Member", Role.MEMBER, actor_id="u-mia")

@@ -17,7 +17,8 @@ _SIZES = {
 
 
 def _faults(page: Any, axe: str) -> list[str]:
-    page.wait_for_timeout(300)  # colours are judged once the panel has come to rest
+    # Colours are judged once the panel has come to rest.
+    page.evaluate("Promise.all(document.getAnimations().map((one) => one.finished))")
     page.evaluate(axe)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [

@@ -22,7 +22,7 @@ _offsets = count(1000)
 def arrive(console: Console) -> Callable[..., dict[str, Any]]:
     """Call it to have one event stored; returns the event."""
 
-    def arrive(account: str = "own-account", **fields: Any) -> dict[str, Any]:
+    def arrive(account: str = "live-account", **fields: Any) -> dict[str, Any]:
         origin = {"topic": TOPIC, "partition": 8, "offset": next(_offsets)}
         moment = rfc3339(datetime.now(UTC))
         event = enriched_event(
@@ -99,8 +99,8 @@ def test_rows_that_are_read_do_not_move_away(visit: Open, arrive: Any) -> None:
 def test_a_tail_follows_the_filters_and_the_scope(visit: Open, arrive: Any) -> None:
     page = _live(visit, "/?scope=accounts&action=Login&live=1", person=AUDITOR)
     arrive("someone-else", action="Login")
-    arrive("own-account", action="Logout")
-    wanted = arrive("own-account", action="Login", category="authentication")
+    arrive(action="Logout")
+    wanted = arrive(action="Login", category="authentication")
     expect(_row(page, wanted)).to_be_visible()
     assert set(page.locator("td.c-action").all_inner_texts()) == {"Login"}
     assert set(page.locator("td.c-account").all_inner_texts()) <= {"Acme Inc.", "Own Account"}
