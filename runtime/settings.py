@@ -11,9 +11,17 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from auditbus.runtime.errors import SettingsError
 from auditbus.schemas.topics import TopicNames
@@ -41,6 +49,15 @@ class _Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
     )
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+_Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
 class KafkaSettings(_Section):
@@ -141,6 +158,61 @@ class ForwarderSettings(_Section):
     """Port of /healthz, /readyz and /metrics; 0 takes a free one."""
 
 
+_Role = Literal["member", "auditor", "administrator"]
+
+
+class OidcRule(_Section):
+    """What people get whose claim has a value; all rules that fit count."""
+
+    claim: str = Field(min_length=1)
+    """Claim of the ID token, or of the user info."""
+    value: str = Field(min_length=1)
+    """Value it must have, or hold where it is a list."""
+    role: _Role = "member"
+    """Role it gives."""
+    accounts: tuple[str, ...] = ()
+    """Ids of accounts it gives."""
+    organizations: tuple[str, ...] = ()
+    """Names of organizations it gives, to auditors."""
+
+
+class OidcSettings(_Section):
+    """Sign-in by OpenID Connect. Off unless `issuer` is set."""
+
+    issuer: str = Field(
+        "", pattern=r"^(https://\S+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?\S*)?$"
+    )
+    """Issuer of the provider, exactly as it calls itself; https, but on this machine."""
+    name: str = "OpenID Connect"
+    """What the button says: Sign in with NAME."""
+    client_id: str = ""
+    """Client id that the provider gave the console."""
+    client_secret: SecretStr | None = None
+    """Client secret; none for a public client."""
+    client_auth: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"
+    """How the secret is sent."""
+    scopes: _Words = ("openid", "profile", "email")
+    """Scopes to ask for."""
+    subject_claim: str = Field("sub", min_length=1)
+    """Claim by which grants name a person. An `email` counts only when it is verified."""
+    name_claim: str = "name"
+    """Claim with the name to show."""
+    actor_id_claim: str = ""
+    """Claim with the person's actor id in the events: who has it sees what was done by it."""
+    accounts_claim: str = ""
+    """Claim with ids of accounts."""
+    organizations_claim: str = ""
+    """Claim with names of organizations, for auditors."""
+    rules: tuple[OidcRule, ...] = ()
+    """What claims give, in auditbus.toml as [[console.oidc.rules]]."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> OidcSettings:
+        if self.issuer and not self.client_id:
+            raise ValueError("client_id is missing")
+        return self
+
+
 class ConsoleSettings(_Section):
     """The audit log screen and the API."""
 
@@ -150,6 +222,25 @@ class ConsoleSettings(_Section):
     """Port of the screen, the API, /healthz, /readyz and /metrics."""
     administrator_token: SecretStr | None = Field(None, min_length=20)
     """First token, with which grants and other tokens are made; in local mode that of DIR/token."""
+    public_url: str = Field("", pattern=r"^(https?://[^/?#@\s]+)?$")
+    """Origin at which people reach it, `https://audit.example.com`. Default: http://HOST:PORT."""
+    allowed_hosts: _Words = ()
+    """Further host names it answers to, separated by commas. IP addresses and localhost always."""
+    trusted_proxies: _Words = ()
+    """Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed."""
+    embed_origins: _Words = ()
+    """Origins whose pages may show the screen in a frame, `https://app.example.com`."""
+    session_hours: float = Field(12, gt=0, le=24 * 30)
+    """Hours after which a person must sign in again."""
+    spool_dir: Path | None = None
+    """Where the console's own events wait while Kafka is down. Default: DATA_DIR/console-spool."""
+    oidc: OidcSettings = OidcSettings()
+    """Sign-in by OpenID Connect."""
+
+    @property
+    def origin(self) -> str:
+        """`public_url`, or where it serves."""
+        return self.public_url or f"http://{self.host}:{self.port}"
 
 
 class LogSettings(_Section):
@@ -179,18 +270,20 @@ class Settings(_Section):
     """TOML file of the operator's own actions."""
 
 
-def variables() -> Iterator[tuple[str, tuple[str, ...], bool]]:
+# What no variable can say: tables, and lists of tables. Only the file can.
+_TABLES = (dict[str, dict[str, Any]], tuple[OidcRule, ...])
+
+
+def variables(
+    section: type[BaseModel] = Settings, path: tuple[str, ...] = ()
+) -> Iterator[tuple[str, tuple[str, ...], bool]]:
     """Yield every environment variable: its name, the path of its setting, whether it is secret."""
-    for name, field in Settings.model_fields.items():
-        section = field.annotation
-        if not (isinstance(section, type) and issubclass(section, _Section)):
-            yield f"{_PREFIX}{name.upper()}", (name,), False
-            continue
-        for key, inner in section.model_fields.items():
-            if inner.annotation == dict[str, dict[str, Any]]:
-                continue  # a table; only the file can say it
-            secret = "SecretStr" in str(inner.annotation)
-            yield f"{_PREFIX}{name.upper()}_{key.upper()}", (name, key), secret
+    for key, field in section.model_fields.items():
+        inner, here = field.annotation, (*path, key)
+        if isinstance(inner, type) and issubclass(inner, _Section):
+            yield from variables(inner, here)
+        elif inner not in _TABLES:
+            yield f"{_PREFIX}{'_'.join(here).upper()}", here, "SecretStr" in str(inner)
 
 
 def load_settings(

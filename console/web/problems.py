@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from auditbus.runtime.errors import ClickHouseUnreachable, StoreRefused
 
-__all__ = ["PROBLEM_JSON", "Problem", "add_problem_handlers"]
+__all__ = ["PROBLEM_JSON", "Problem", "add_problem_handlers", "answer"]
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -75,3 +75,8 @@ def _answer(problem: Problem) -> JSONResponse:
     if problem.status == HTTPStatus.UNAUTHORIZED:
         headers.setdefault("WWW-Authenticate", "Bearer")
     return JSONResponse(body, problem.status, headers, media_type=PROBLEM_JSON)
+
+
+def answer(problem: Problem) -> JSONResponse:
+    """Return the answer that tells of `problem`, for where no handler may raise it."""
+    return _answer(problem)
