@@ -20,7 +20,7 @@ from auditbus.console.query import Tail
 from auditbus.console.web import Services, create_app
 from auditbus.console.web.asking import Asking
 from auditbus.console.web.gate import Gate, bearer_token
-from auditbus.runtime.settings import Settings
+from auditbus.runtime.settings import ConsoleSettings, Settings
 from tests.backends.parts import ClickHouse
 from tests.store import clickhouse_settings
 
@@ -60,11 +60,14 @@ def _known(request: Request) -> Principal | None:
 @contextmanager
 def running_console(store: ClickHouse, client: Client) -> Iterator[Console]:
     """Serve until the block ends."""
-    settings = Settings(clickhouse=clickhouse_settings(store))
-    app = create_app(Services(settings, client, Gate([_known])))
-    if not any(getattr(route, "path", "") == "/api/v1/tail" for route in app.routes):
-        _add_tail(app, client)
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        settings = Settings(
+            clickhouse=clickhouse_settings(store), console=ConsoleSettings(port=port)
+        )
+        app = create_app(Services.build(settings, client, gate=Gate([_known])))
+        if not any(getattr(route, "path", "") == "/api/v1/tail" for route in app.routes):
+            _add_tail(app, client)
         config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -75,7 +78,7 @@ def running_console(store: ClickHouse, client: Client) -> Iterator[Console]:
                 assert thread.is_alive()
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
-            yield Console(f"http://127.0.0.1:{listener.getsockname()[1]}", client, store)
+            yield Console(f"http://127.0.0.1:{port}", client, store)
         finally:
             server.should_exit = True
             thread.join(30)

@@ -178,4 +178,5 @@ def test_static_files_are_kept_by_their_content(visit: Open, console: Console) -
     assert again.status == 304
     stale = page.request.get("/static/0123456789abcdef/screen.css")
     assert stale.headers["cache-control"] == "no-cache"
+    assert page.request.get("/static/screen.css").headers["cache-control"] == "no-cache"
     assert page.request.get("/static/x/..%2Froutes.py").status == 404

@@ -51,9 +51,10 @@ def asset_url(name: str) -> str:
     return f"/static/{_version()}/{name}"
 
 
+@router.get("/static/{name}")
 @router.get("/static/{version}/{name}")
-def asset(version: str, name: str, request: Request) -> Response:
-    """Serve a static file; an address of another version answers too, but is not kept."""
+def asset(request: Request, name: str, version: str = "") -> Response:
+    """Serve a static file; without its version, or with an old one, it is not kept."""
     found = _assets().get(name)
     if found is None:
         raise Problem(404, "There is no such file.")

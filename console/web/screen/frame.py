@@ -17,6 +17,7 @@ from auditbus.console.web.screen.assets import asset_url
 from auditbus.console.web.screen.clock import Clock, zone_of
 from auditbus.console.web.screen.ranges import Choice
 from auditbus.console.web.screen.view import View
+from auditbus.console.web.services import ServicesOf
 
 __all__ = ["Frame", "FrameOf", "templates"]
 
@@ -41,6 +42,7 @@ class Frame:
     clock: Clock
     theme: str
     asked_as: str
+    may_sign_out: bool
     messages: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -57,7 +59,7 @@ class Frame:
         ]
 
 
-def _frame_of(request: Request, principal: PrincipalOf) -> Frame:
+def _frame_of(request: Request, principal: PrincipalOf, services: ServicesOf) -> Frame:
     view = View.of(request.query_params.multi_items())
     messages = {}
     try:
@@ -79,6 +81,7 @@ def _frame_of(request: Request, principal: PrincipalOf) -> Frame:
         clock,
         theme if theme in {"light", "dark"} else "",
         request.url.query,
+        services.access.cookies.session.of(request) is not None,
         messages,
     )
 

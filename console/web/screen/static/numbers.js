@@ -8,6 +8,7 @@ export async function startNumbers() {
   let text;
   try {
     const answer = await fetch(chart.dataset.numbers, { headers: { Accept: "text/html" } });
+    if (answer.redirected) throw new Error("signed out");
     if (!answer.headers.get("content-type")?.startsWith("text/html")) throw new Error(answer.status);
     text = await answer.text();
   } catch {

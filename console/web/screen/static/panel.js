@@ -56,6 +56,7 @@ async function show(url) {
   let text;
   try {
     const answer = await fetch(address, { headers: { Accept: "text/html" } });
+    if (answer.redirected) throw new Error("signed out");
     if (!answer.headers.get("content-type")?.startsWith("text/html")) throw new Error(answer.status);
     text = await answer.text();
   } catch {
