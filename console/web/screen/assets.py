@@ -51,6 +51,12 @@ def asset_url(name: str) -> str:
     return f"/static/{_version()}/{name}"
 
 
+@router.get("/favicon.ico")
+def favicon(request: Request) -> Response:
+    """Serve the icon to those who ask for it without having read a page."""
+    return asset(request, "icon.svg")
+
+
 @router.get("/static/{name}")
 @router.get("/static/{version}/{name}")
 def asset(request: Request, name: str, version: str = "") -> Response:

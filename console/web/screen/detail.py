@@ -128,8 +128,9 @@ def _where(row: EventRow, event: _Event) -> Iterator[Entry]:
     location = _object(event, "location")
     if row.location:
         yield Entry("Location", row.location, _said(location, "country_code"))
-    if location.get("latitude") is not None and location.get("longitude") is not None:
-        yield Entry("Coordinates", f"{location['latitude']}, {location['longitude']}")
+    degrees = [location.get(name) for name in ("latitude", "longitude")]
+    if all(isinstance(value, int | float) for value in degrees):
+        yield Entry("Coordinates", ", ".join(f"{value:.4f}" for value in degrees))
     if location.get("asn") or location.get("as_organization"):
         number = f"AS{location['asn']}" if location.get("asn") else ""
         yield Entry("Network", _said(location, "as_organization") or number, number)

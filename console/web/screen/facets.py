@@ -20,6 +20,7 @@ TITLES = {
     "device": "Device",
     "ip": "IP",
     "target": "Target",
+    "error": "Error",
     "id": "Event",
 }
 

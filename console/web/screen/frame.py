@@ -15,6 +15,7 @@ from auditbus.console.access import Principal, Scope
 from auditbus.console.web.asking import PrincipalOf
 from auditbus.console.web.screen.assets import asset_url
 from auditbus.console.web.screen.clock import Clock, zone_of
+from auditbus.console.web.screen.facets import TITLES
 from auditbus.console.web.screen.ranges import Choice
 from auditbus.console.web.screen.view import View
 from auditbus.console.web.services import ServicesOf
@@ -31,6 +32,14 @@ _SCOPES = {
 templates = Jinja2Templates(Path(__file__).parent / "templates")
 templates.env.trim_blocks = templates.env.lstrip_blocks = True
 templates.env.globals["asset_url"] = asset_url
+templates.env.globals["titles"] = {
+    **TITLES,
+    "since": "From",
+    "until": "To",
+    "text": "Search",
+    "older_than": "This page",
+    "newer_than": "This page",
+}
 
 
 @dataclass(frozen=True, slots=True)
