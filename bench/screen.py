@@ -19,14 +19,14 @@ from auditbus.deploy.local.probes import http_answers
 from auditbus.deploy.local.store.process import store_command
 from auditbus.runtime.settings import load_settings
 from auditbus.sinks.clickhouse import migrate, new_client
-from bench.console_data import fill
 from bench.report import Measured
+from bench.stored_events import fill
 from tests.browser.parts import chromium
 
 _EVENTS = int(os.environ.get("AUDITBUS_BENCH_CONSOLE_EVENTS", "10000000"))
 _VISITS = 40
 _DEADLINE_S = 60.0
-_SMALL = [f"account-{number}" for number in range(2000, 2000 + _VISITS)]
+_SMALL = [f"account-{number}" for number in range(200, 200 + _VISITS)]
 _PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 
 

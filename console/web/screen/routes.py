@@ -28,7 +28,7 @@ from auditbus.runtime.errors import ClickHouseUnreachable, StoreRefused
 __all__ = ["router"]
 
 _ROWS = 50
-_PATIENCE_S = 0.12  # for the numbers, once the rows are there
+_PATIENCE_S = 0.1  # for the numbers, once the rows are there
 _counter = Counter()
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 router.include_router(assets.router)
