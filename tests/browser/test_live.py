@@ -116,6 +116,18 @@ def test_hostile_text_that_arrives_is_only_text(visit: Open, arrive: Any) -> Non
     assert page.title() == "Audit log"
 
 
+def test_a_tail_that_is_refused_says_so_and_begins_again(visit: Open, arrive: Any) -> None:
+    page = visit("/")
+    page.route("**/api/v1/tail?*", lambda route: route.fulfill(status=429))
+    page.locator("#live").click()
+    expect(page.locator("#live")).to_have_text("Stopped")
+    page.unroute("**/api/v1/tail?*")
+    page.locator("#live").click()
+    expect(page.locator("#live")).to_have_attribute("data-state", "live")
+    page.mouse.move(5, 5)
+    expect(_row(page, arrive())).to_be_visible()
+
+
 def test_an_address_with_an_end_has_no_tail(visit: Open) -> None:
     page = visit("/?since=2026-01-01T00%3A00%3A00Z&until=2026-01-02T00%3A00%3A00Z")
     expect(page.locator("#live")).to_be_disabled()

@@ -18,6 +18,7 @@ from tests.browser.serving import ADMINISTRATOR, AUDITOR, MEMBER, NOBODY, Consol
 from tests.store import migrated_client
 
 Open = Callable[..., Any]
+_SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 @pytest.mark.parametrize(
@@ -126,8 +127,7 @@ def test_a_phone_shows_a_card_an_event_and_no_sideways_scrolling(visit: Open, wi
     )
     for column in ("time", "action", "description", "user", "account", "error"):
         expect(page.locator(f"td.c-{column}").first).to_be_visible()
-    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert page.evaluate(wide) == 0
+    assert page.evaluate(_SIDEWAYS) == 0
     page.get_by_role("link", name="Filters", exact=True).click()
     sidebar = page.locator("#sidebar")
     expect(sidebar).to_be_visible()
@@ -137,9 +137,19 @@ def test_a_phone_shows_a_card_an_event_and_no_sideways_scrolling(visit: Open, wi
     panel = page.locator("#panel")
     expect(panel).to_be_visible()
     assert round(panel.bounding_box()["width"]) == width
-    assert page.evaluate(wide) == 0
+    assert page.evaluate(_SIDEWAYS) == 0
     panel.get_by_role("button", name="Close").click()
     expect(panel).to_be_hidden()
+
+
+@pytest.mark.parametrize("width", [320, 600, 768, 1024, 1280, 1920])
+def test_the_switch_of_scopes_fits_every_width(visit: Open, width: int) -> None:
+    page = visit("/?scope=accounts", person=AUDITOR, viewport={"width": width, "height": 800})
+    assert page.evaluate(_SIDEWAYS) == 0
+    tools = page.locator(".tools").bounding_box()
+    assert tools["x"] + tools["width"] <= width
+    for choice in page.locator(".scopes a").all():
+        assert choice.bounding_box()["height"] < 40  # in one line
 
 
 def test_dark_follows_the_system_and_the_switch(visit: Open) -> None:

@@ -3,6 +3,9 @@ import { announce } from "./address.js";
 import { isOpen } from "./panel.js";
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const LABELS = {
+  off: "Live", connecting: "Connecting", live: "Live", paused: "Paused", stopped: "Stopped",
+};
 const MOST_ROWS = 200;
 const SHOW_EVERY_MS = 400;
 const SAY_EVERY_MS = 5000;
@@ -29,7 +32,8 @@ export function startLive() {
 /** Off, live, paused, live, …; the address says whether a view is live. */
 export function toggleLive() {
   if (!button || button.disabled) return;
-  if (!source) connect();
+  // Closed by refusal, not by a broken line, which it mends by itself.
+  if (!source || source.readyState === EventSource.CLOSED) connect();
   else isPaused = !isPaused;
   if (!isPaused) insert();
   render();
@@ -143,12 +147,18 @@ function numbersOf(time) {
   return new Intl.DateTimeFormat("sv-SE", style).format(time).split(/[- ]/); // 2026-11-22 21:43:53
 }
 
+function stateNow() {
+  if (!source) return "off";
+  if (source.readyState === EventSource.CLOSED) return "stopped";
+  if (source.readyState === EventSource.CONNECTING) return "connecting";
+  return isPaused ? "paused" : "live";
+}
+
 function render() {
-  const isLost = source && source.readyState !== EventSource.OPEN;
-  button.setAttribute("aria-pressed", String(Boolean(source) && !isPaused));
-  button.dataset.state = !source ? "off" : isLost ? "lost" : isPaused ? "paused" : "live";
-  const label = { off: "Live", lost: "Connecting", paused: "Paused", live: "Live" }[button.dataset.state];
-  button.querySelector(".live-label").textContent = label;
+  const state = stateNow();
+  button.setAttribute("aria-pressed", String(["connecting", "live"].includes(state)));
+  button.dataset.state = state;
+  button.querySelector(".live-label").textContent = LABELS[state];
   const fresh = document.getElementById("fresh");
   fresh.hidden = !waiting.length || !(isPaused || isBeingRead());
   if (!fresh.hidden) {
