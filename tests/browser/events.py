@@ -19,6 +19,7 @@ from tests.store import encode, enriched_event, rfc3339
 
 # How busy each hour of the day is, in UTC.
 _HOURS = (1, 1, 1, 1, 1, 2, 4, 8, 13, 15, 15, 14, 12, 14, 15, 14, 12, 9, 6, 4, 3, 2, 2, 1)
+DEMO_SEED = 7
 TOPIC = "audit.events"
 _CATALOGUE = Catalogue.builtin()
 HOSTILE = (
@@ -31,12 +32,12 @@ HOSTILE = (
 )
 
 
-def demo_events(count: int, now: datetime, *, days: int = 30, seed: int = 7) -> list[bytes]:
+def demo_events(count: int, now: datetime, *, days: int = 30) -> list[bytes]:
     """Return `count` enriched events of the last `days`, oldest first, as the stream makes them."""
-    random = Random(seed)
+    random = Random(DEMO_SEED)
     locations = LocationLookup(default_city_path())
     enricher = Enricher(_CATALOGUE, locations, DeviceLookup(), operator_account="system")
-    traffic = Traffic(seed)
+    traffic = Traffic(DEMO_SEED)
     events = []
     for offset, moment in enumerate(_moments(random, count, now, days)):
         value = json.dumps(_raw(next(traffic), moment)).encode()

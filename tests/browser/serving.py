@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from random import Random
 
 import uvicorn
 from clickhouse_connect.driver.client import Client
@@ -20,8 +21,10 @@ from auditbus.console.query import Tail
 from auditbus.console.web import Services, create_app
 from auditbus.console.web.asking import Asking
 from auditbus.console.web.gate import Gate, bearer_token
+from auditbus.deploy.local.demo.world import build_world
 from auditbus.runtime.settings import ConsoleSettings, Settings
 from tests.backends.parts import ClickHouse
+from tests.browser.events import DEMO_SEED
 from tests.store import clickhouse_settings
 
 ADMINISTRATOR = Principal("t:administrator", "Ada Administrator", Role.ADMINISTRATOR)
@@ -34,9 +37,19 @@ AUDITOR = Principal(
     organization_accounts=frozenset({"own-account", "sister-account"}),
 )
 MEMBER = Principal("t:member", "Mia Member", Role.MEMBER, actor_id="u-mia")
+# Someone of the demo's world, for the pictures.
+DEMO_AUDITOR = Principal(
+    "t:demo",
+    "Emma Moreau",
+    Role.AUDITOR,
+    actor_id="u-high-bay-2",
+    accounts=frozenset({"high-bay"}),
+    organization_accounts=frozenset(account.id for account in build_world(Random(DEMO_SEED))),
+)
 NOBODY = Principal("t:nobody", "Nora Nobody", Role.MEMBER)
 PEOPLE: Mapping[str, Principal] = {
-    f"browser-test-token-{person.id}": person for person in (ADMINISTRATOR, AUDITOR, MEMBER, NOBODY)
+    f"browser-test-token-{person.id}": person
+    for person in (ADMINISTRATOR, AUDITOR, MEMBER, NOBODY, DEMO_AUDITOR)
 }
 
 

@@ -9,10 +9,16 @@ from typing import Any
 
 import pytest
 
+from tests.browser.serving import DEMO_AUDITOR
+
 Open = Callable[..., Any]
 _MOST_BYTES = 220_000
-_DESK = {"viewport": {"width": 1440, "height": 740}}
-_PHONE = {"viewport": {"width": 390, "height": 780}, "device_scale_factor": 1.5}
+_DESK = {"viewport": {"width": 1440, "height": 740}, "person": DEMO_AUDITOR}
+_PHONE = {
+    "person": DEMO_AUDITOR,
+    "viewport": {"width": 390, "height": 780},
+    "device_scale_factor": 1.5,
+}
 
 
 @pytest.fixture
