@@ -90,10 +90,7 @@ def _configuration() -> Iterator[str]:
         else:
             alone[name] = field
     for name, kind in sections.items():
-        fields = {key: field for key, field in kind.model_fields.items() if key != "destinations"}
-        yield f"## `[{name}]`"
-        yield cleandoc(kind.__doc__ or "")
-        yield _table("Variable", fields, prefix=f"AUDITBUS_{name.upper()}_", section=name)
+        yield from _section(name, kind)
     yield "## General"
     yield _table("Variable", alone, prefix="AUDITBUS_")
     yield _DESTINATIONS
@@ -112,6 +109,33 @@ def _configuration() -> Iterator[str]:
         }
         yield f"### `{name}`"
         yield _table("Key", own)
+
+
+def _section(name: str, kind: type[BaseModel]) -> Iterator[str]:
+    """Yield a section and those within it; `name` is its path in the file."""
+    inner = {key: field.annotation for key, field in kind.model_fields.items()}
+    sections = {key: kind for key, kind in inner.items() if _is_section(kind)}
+    tables = {key: kind.__args__[0] for key, kind in inner.items() if _is_list_of_sections(kind)}
+    without = {"destinations", *sections, *tables}
+    fields = {key: field for key, field in kind.model_fields.items() if key not in without}
+    yield f"## `[{name}]`"
+    yield cleandoc(kind.__doc__ or "")
+    prefix = f"AUDITBUS_{name.replace('.', '_').upper()}_"
+    yield _table("Variable", fields, prefix=prefix, section=name)
+    for key, section in sections.items():
+        yield from _section(f"{name}.{key}", section)
+    for key, table in tables.items():
+        yield f"### `[[{name}.{key}]]`"
+        yield cleandoc(table.__doc__ or "")
+        yield _table("Key", table.model_fields)
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _is_list_of_sections(kind: Any) -> bool:
+    return any(map(_is_section, getattr(kind, "__args__", ())))
 
 
 def _table(
@@ -139,6 +163,8 @@ def _default(field: FieldInfo) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, Enum):
         value = value.value
+    if isinstance(value, tuple):
+        value = ",".join(value)
     return f"`{value}`" if str(value) else "empty"
 
 

@@ -22,7 +22,8 @@ MARK = "[redacted]"
 """What stands where a secret stood."""
 
 _PREFIXED = (
-    r"gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}"
+    r"abt_[A-Za-z0-9]{40,}"  # our own API tokens
+    r"|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}"
     r"|gl(?:pat|ptt|dt|rt|rtr|cbt|ft|imt|soat|agent|oas|ffct)-[A-Za-z0-9_-]{18,}"
     r"|xox[a-z]-[A-Za-z0-9-]{18,}|xapp-[0-9]-[A-Za-z0-9-]{18,}"
     r"|[sr]k_(?:live|test)_[A-Za-z0-9]{16,}"

@@ -11,9 +11,18 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from auditbus.runtime.errors import SettingsError
 from auditbus.schemas.topics import TopicNames
@@ -41,6 +50,19 @@ class _Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
     )
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+_Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+_Origin = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.*:\[\]-]+$")]
+_Origins = Annotated[tuple[_Origin, ...], BeforeValidator(_split)]
 
 
 class KafkaSettings(_Section):
@@ -139,6 +161,63 @@ class ForwarderSettings(_Section):
     """Address of /healthz, /readyz and /metrics."""
     health_port: int = Field(9103, ge=0, le=65535)
     """Port of /healthz, /readyz and /metrics; 0 takes a free one."""
+    buffer_mb: int = Field(64, ge=4, le=4096)
+    """Most megabytes of events held by all destinations together; each has the same part."""
+
+
+_Role = Literal["member", "auditor", "administrator"]
+
+
+class OidcRule(_Section):
+    """What people get whose claim has a value; all rules that fit count."""
+
+    claim: str = Field(min_length=1)
+    """Claim of the ID token, or of the user info."""
+    value: str = Field(min_length=1)
+    """Value it must have, or hold where it is a list."""
+    role: _Role = "member"
+    """Role it gives."""
+    accounts: tuple[str, ...] = ()
+    """Ids of accounts it gives."""
+    organizations: tuple[str, ...] = ()
+    """Names of organizations it gives, to auditors."""
+
+
+class OidcSettings(_Section):
+    """Sign-in by OpenID Connect. Off unless `issuer` is set."""
+
+    issuer: str = Field(
+        "", pattern=r"^(https://\S+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/\S*)?)?$"
+    )
+    """Issuer of the provider, exactly as it calls itself; https, but on this machine."""
+    name: str = "OpenID Connect"
+    """What the button says: Sign in with NAME."""
+    client_id: str = ""
+    """Client id that the provider gave the console."""
+    client_secret: SecretStr | None = None
+    """Client secret; none for a public client."""
+    client_auth: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"
+    """How the secret is sent."""
+    scopes: _Words = ("openid", "profile", "email")
+    """Scopes to ask for."""
+    subject_claim: str = Field("sub", min_length=1)
+    """Claim by which grants name a person. An `email` counts only when it is verified."""
+    name_claim: str = "name"
+    """Claim with the name to show."""
+    actor_id_claim: str = ""
+    """Claim with the person's actor id in the events: who has it sees what was done by it."""
+    accounts_claim: str = ""
+    """Claim with ids of accounts."""
+    organizations_claim: str = ""
+    """Claim with names of organizations, for auditors."""
+    rules: tuple[OidcRule, ...] = ()
+    """What claims give, in auditbus.toml as [[console.oidc.rules]]."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> OidcSettings:
+        if self.issuer and not self.client_id:
+            raise ValueError("client_id is missing")
+        return self
 
 
 class ConsoleSettings(_Section):
@@ -160,6 +239,25 @@ class ConsoleSettings(_Section):
     """Requests to the API of one principal that are answered at once."""
     live_tails: int = Field(20, ge=1)
     """Live tails that one principal may keep open."""
+    public_url: str = Field("", pattern=r"^(https?://[^/?#@\s]+)?$")
+    """Origin at which people reach it, `https://audit.example.com`. Default: http://HOST:PORT."""
+    allowed_hosts: _Words = ()
+    """Further host names it answers to, separated by commas. IP addresses and localhost always."""
+    trusted_proxies: _Words = ()
+    """Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed."""
+    embed_origins: _Origins = ()
+    """Origins whose pages may show the screen in a frame, `https://app.example.com`."""
+    session_hours: float = Field(12, gt=0, le=24 * 30)
+    """Hours after which a person must sign in again."""
+    spool_dir: Path | None = None
+    """Where the console's own events wait while Kafka is down. Default: DATA_DIR/console-spool."""
+    oidc: OidcSettings = OidcSettings()
+    """Sign-in by OpenID Connect."""
+
+    @property
+    def origin(self) -> str:
+        """`public_url`, or where it serves."""
+        return self.public_url or f"http://{self.host}:{self.port}"
 
 
 class LogSettings(_Section):
@@ -189,18 +287,20 @@ class Settings(_Section):
     """TOML file of the operator's own actions."""
 
 
-def variables() -> Iterator[tuple[str, tuple[str, ...], bool]]:
+# What no variable can say: tables, and lists of tables. Only the file can.
+_TABLES = (dict[str, dict[str, Any]], tuple[OidcRule, ...])
+
+
+def variables(
+    section: type[BaseModel] = Settings, path: tuple[str, ...] = ()
+) -> Iterator[tuple[str, tuple[str, ...], bool]]:
     """Yield every environment variable: its name, the path of its setting, whether it is secret."""
-    for name, field in Settings.model_fields.items():
-        section = field.annotation
-        if not (isinstance(section, type) and issubclass(section, _Section)):
-            yield f"{_PREFIX}{name.upper()}", (name,), False
-            continue
-        for key, inner in section.model_fields.items():
-            if inner.annotation == dict[str, dict[str, Any]]:
-                continue  # a table; only the file can say it
-            secret = "SecretStr" in str(inner.annotation)
-            yield f"{_PREFIX}{name.upper()}_{key.upper()}", (name, key), secret
+    for key, field in section.model_fields.items():
+        inner, here = field.annotation, (*path, key)
+        if isinstance(inner, type) and issubclass(inner, _Section):
+            yield from variables(inner, here)
+        elif inner not in _TABLES:
+            yield f"{_PREFIX}{'_'.join(here).upper()}", here, "SecretStr" in str(inner)
 
 
 def load_settings(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Principal", "Role", "Scope"]
+__all__ = ["RANKS", "Principal", "Role", "Scope"]
 
 
 class Role(StrEnum):
@@ -14,6 +14,10 @@ class Role(StrEnum):
     MEMBER = "member"  # its own actions, and those in its accounts
     AUDITOR = "auditor"  # everything in its accounts and its organizations' accounts
     ADMINISTRATOR = "administrator"  # everything; grants, tokens, retention
+
+
+RANKS = {role: rank for rank, role in enumerate(Role)}
+"""How much a role may, the least first."""
 
 
 class Scope(StrEnum):
@@ -35,6 +39,7 @@ class Principal:
         actor_id: its id as an actor in the events; empty where it is none.
         accounts: account ids granted directly.
         organization_accounts: account ids of the organizations it was granted.
+        bounds: accounts outside which it sees nothing in any scope; None for no such bounds.
     """
 
     id: str
@@ -43,6 +48,7 @@ class Principal:
     actor_id: str = ""
     accounts: frozenset[str] = frozenset()
     organization_accounts: frozenset[str] = frozenset()
+    bounds: frozenset[str] | None = None
 
     @property
     def scopes(self) -> tuple[Scope, ...]:

@@ -20,6 +20,15 @@ def visible(principal: Principal, scope: Scope) -> Predicate:
     """
     if scope not in principal.scopes:
         return _NOTHING
+    seen = _seen(principal, scope)
+    if principal.bounds is None:
+        return seen
+    return seen & Predicate(
+        "account IN {bound_accounts:Array(String)}", {"bound_accounts": sorted(principal.bounds)}
+    )
+
+
+def _seen(principal: Principal, scope: Scope) -> Predicate:
     if scope is Scope.MINE:
         return Predicate("actor_id = {seen_actor:String}", {"seen_actor": principal.actor_id})
     if scope is Scope.ORGANIZATION and principal.role is Role.ADMINISTRATOR:

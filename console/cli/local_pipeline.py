@@ -37,12 +37,12 @@ def find_settings(data: Path | None, config: Path | None) -> Settings:
     if not kafka_given:
         update["kafka"] = settings.kafka.model_copy(update={"bootstrap_servers": endpoints.kafka})
     if not clickhouse_given:
-        # The token is this store's alone: it never goes to an address that was given.
+        # The password is this store's alone: it never goes to an address that was given.
         update["clickhouse"] = settings.clickhouse.model_copy(
             update={
                 "url": endpoints.clickhouse,
                 "username": endpoints.username,
-                "password": SecretStr(endpoints.token),
+                "password": SecretStr(endpoints.store_password),
             }
         )
     return settings.model_copy(update=update)

@@ -73,9 +73,11 @@ def up(
 
     def announce(endpoints: Endpoints) -> None:
         click.secho(f"\nauditbus runs in {directory}", bold=True)
-        click.echo(f"  Console     {endpoints.console}  (its token: {directory}/token)")
+        click.echo(f"  Console     {endpoints.console}/sign-in#token={endpoints.token}")
+        click.echo("              (signs you in as administrator: keep it to yourself)")
         click.echo(f"  Kafka       {endpoints.kafka}")
-        click.echo(f"  ClickHouse  {endpoints.clickhouse}  (its password: {directory}/token)")
+        where = f"{directory}/token" if endpoints.password is None else "as you gave it"
+        click.echo(f"  ClickHouse  {endpoints.clickhouse}  (its password: {where})")
         click.echo(f"  Read        auditbus tail --data {directory}")
         click.echo(f"              auditbus events --data {directory}")
         click.echo("  Stop        Ctrl-C\n")

@@ -1,43 +1,53 @@
-"""The application: routes, errors, and the headers that every answer carries."""
+"""The application: what guards it, its routes and errors."""
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request, Response
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.middleware.base import RequestResponseEndpoint
 
 from auditbus import __version__
+from auditbus.console.access import Refusals
 from auditbus.console.web import api, screen
+from auditbus.console.web.perimeter import Perimeter
 from auditbus.console.web.problems import add_problem_handlers
 from auditbus.console.web.services import Services, ServicesOf
+from auditbus.console.web.sign_in.page import add_sign_in_page
+from auditbus.console.web.sign_in.routes import router as sign_in_router
+from auditbus.console.web.streams import StreamGuard
 
 __all__ = ["create_app"]
 
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
+_FLUSH_S = 5.0
 
 
 def create_app(services: Services) -> FastAPI:
     """Return the application that serves with `services`."""
+
+    @asynccontextmanager
+    async def counting_refusals(_: FastAPI) -> AsyncIterator[None]:
+        refusals = services.access.refusals
+        flushing = asyncio.create_task(_flush(refusals))
+        yield
+        flushing.cancel()
+        refusals.flush(everything=True)
+
     app = FastAPI(
         title="auditbus", version=__version__, openapi_url="/openapi.json", docs_url=None,
-        redoc_url=None,
+        redoc_url=None, lifespan=counting_refusals,
     )  # fmt: skip
     app.state.services = services
+    app.add_middleware(StreamGuard, gate=services.gate)
+    app.add_middleware(Perimeter, settings=services.settings.console)
     add_problem_handlers(app)
+    add_sign_in_page(app)
     app.include_router(api.router)
+    app.include_router(sign_in_router)
     app.include_router(screen.router)
-
-    @app.middleware("http")
-    async def headers(request: Request, call_next: RequestResponseEndpoint) -> Response:
-        response = await call_next(request)
-        for name, value in _HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
 
     @app.get("/healthz", include_in_schema=False)
     def healthz() -> PlainTextResponse:
@@ -54,3 +64,9 @@ def create_app(services: Services) -> FastAPI:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return app
+
+
+async def _flush(refusals: Refusals) -> None:
+    while True:
+        await asyncio.sleep(_FLUSH_S)
+        refusals.flush()

@@ -13,7 +13,15 @@ from pydantic import SecretStr
 from auditbus.console.access import Principal, Role
 from auditbus.console.web.problems import Problem
 
-__all__ = ["AdministratorToken", "Authenticator", "Gate", "bearer_token"]
+__all__ = ["AdministratorToken", "Authenticator", "Gate", "NotSignedIn", "bearer_token"]
+
+
+class NotSignedIn(Problem):
+    """Nobody we know asks: 401, or the sign-in page for a browser that wants a page."""
+
+    def __init__(self, detail: str) -> None:
+        """Say what to do."""
+        super().__init__(401, detail)
 
 
 class Authenticator(Protocol):
@@ -22,7 +30,7 @@ class Authenticator(Protocol):
     def __call__(self, request: Request) -> Principal | None:
         """Return who asks; None where the request carries nothing of this way.
 
-        Called in a worker thread, so it may block. Raises Problem (401) where what it carries is
+        Called in a worker thread, so it may block. Raises NotSignedIn where what it carries is
         wrong, expired or revoked.
         """
 
@@ -34,11 +42,13 @@ class Gate:
     ways: Sequence[Authenticator]
 
     def principal(self, request: Request) -> Principal:
-        """Return who asks. Raises Problem with status 401."""
+        """Return who asks. Raises NotSignedIn (401)."""
         for way in self.ways:
             if (principal := way(request)) is not None:
                 return principal
-        raise Problem(401, "Sign in, or send `Authorization: Bearer TOKEN`.")
+        if bearer_token(request) is not None:
+            raise NotSignedIn("The token is wrong, has expired or was revoked.")
+        raise NotSignedIn("Sign in, or send `Authorization: Bearer TOKEN`.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,14 @@ from auditbus.runtime.errors import ClickHouseUnreachable, StoreRefused
 from auditbus.runtime.logging import get_logger
 from auditbus.sinks.clickhouse.error_codes import ServerCode, code_name
 
-__all__ = ["PROBLEM_JSON", "Problem", "ProblemAnswer", "add_problem_handlers", "problems"]
+__all__ = [
+    "PROBLEM_JSON",
+    "Problem",
+    "ProblemAnswer",
+    "add_problem_handlers",
+    "answer",
+    "problems",
+]
 
 _log = get_logger(__name__)
 _CUT = frozenset({ServerCode.TIMEOUT_EXCEEDED, ServerCode.MEMORY_LIMIT_EXCEEDED})
@@ -133,3 +140,8 @@ def _answer(problem: Problem) -> JSONResponse:
     if problem.status == HTTPStatus.UNAUTHORIZED:
         headers.setdefault("WWW-Authenticate", "Bearer")
     return JSONResponse(body, problem.status, headers, media_type=PROBLEM_JSON)
+
+
+def answer(problem: Problem) -> JSONResponse:
+    """Return the answer that tells of `problem`, for where no handler may raise it."""
+    return _answer(problem)

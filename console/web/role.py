@@ -6,8 +6,8 @@ from contextlib import closing
 
 import uvicorn
 
+from auditbus.console.access import Recorder, new_producer
 from auditbus.console.web.app import create_app
-from auditbus.console.web.gate import AdministratorToken, Authenticator, Gate
 from auditbus.console.web.services import Services
 from auditbus.runtime.logging import get_logger
 from auditbus.runtime.settings import Settings
@@ -23,14 +23,11 @@ _STOP_TIMEOUT_S = 3  # then live tails are cut
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; call from the main thread.
 
-    Raises ClickHouseUnreachable or StoreRefused at the start.
+    Raises ClickHouseUnreachable, StoreRefused or SettingsError at the start.
     """
-    with closing(new_client(settings.clickhouse)) as store:
+    with closing(new_client(settings.clickhouse)) as store, new_producer(settings) as producer:
         check_migrated(store)
-        ways: list[Authenticator] = []
-        if settings.console.administrator_token:
-            ways.append(AdministratorToken(settings.console.administrator_token))
-        services = Services(settings, store, Gate(ways))
+        services = Services.build(settings, store, Recorder(producer))
         config = uvicorn.Config(
             create_app(services),
             host=settings.console.host,
@@ -38,6 +35,8 @@ def run(settings: Settings) -> None:
             log_config=None,
             access_log=False,  # its lines would hold what people search for
             server_header=False,
+            proxy_headers=bool(settings.console.trusted_proxies),
+            forwarded_allow_ips=list(settings.console.trusted_proxies),
             timeout_graceful_shutdown=_STOP_TIMEOUT_S,
         )
         _log.info("console_starting", url=f"http://{settings.console.host}:{settings.console.port}")

@@ -3,15 +3,80 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 from clickhouse_connect.driver.client import Client
 from fastapi import Depends, Request
 
+from auditbus.console.access import (
+    Attempts,
+    Recorder,
+    Refusals,
+    Register,
+    SignIns,
+    ViewerTokens,
+)
+from auditbus.console.access.recorder import UNRECORDED
 from auditbus.console.web.gate import Gate
-from auditbus.runtime.settings import Settings
+from auditbus.console.web.sign_in.cookies import Cookies
+from auditbus.console.web.sign_in.ways import BearerToken, Credentials, SessionCookie, ViewerCookie
+from auditbus.runtime.settings import ConsoleSettings, Settings
 
-__all__ = ["Services", "ServicesOf"]
+if TYPE_CHECKING:
+    from auditbus.console.access.openid import OpenIdConnect
+
+__all__ = ["OIDC_CALLBACK", "Access", "Services", "ServicesOf"]
+
+OIDC_CALLBACK = "/sign-in/oidc/callback"
+"""Path of the address to register at the provider."""
+
+_S_OF_HOUR = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Granting access and signing in."""
+
+    register: Register
+    sign_ins: SignIns
+    viewer_tokens: ViewerTokens
+    credentials: Credentials
+    refusals: Refusals
+    cookies: Cookies
+    provider: OpenIdConnect | None
+
+    @classmethod
+    def build(cls, console: ConsoleSettings, store: Client, recorder: Recorder) -> Access:
+        """Join everything as the settings say. Asks nobody anything yet."""
+        register = Register(store)
+        token = console.administrator_token
+        sign_ins = SignIns(
+            register,
+            token.get_secret_value() if token else None,
+            console.session_hours * _S_OF_HOUR,
+        )
+        viewer_tokens = ViewerTokens(register, console.origin)
+        refusals = Refusals(recorder)
+        return cls(
+            register,
+            sign_ins,
+            viewer_tokens,
+            Credentials(sign_ins, viewer_tokens, Attempts(), refusals),
+            refusals,
+            Cookies(console),
+            _provider(console) if console.oidc.issuer else None,
+        )
+
+    def gate(self) -> Gate:
+        """Return the gate of all ways to sign in."""
+        return Gate(
+            (
+                BearerToken(self.credentials),
+                # A frame of the same site brings both cookies: the frame's own counts.
+                ViewerCookie(self.viewer_tokens, self.cookies.viewer),
+                SessionCookie(self.sign_ins, self.cookies.session),
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +86,27 @@ class Services:
     settings: Settings
     store: Client
     gate: Gate
+    recorder: Recorder
+    access: Access
+
+    @classmethod
+    def build(
+        cls,
+        settings: Settings,
+        store: Client,
+        recorder: Recorder = UNRECORDED,
+        *,
+        gate: Gate | None = None,
+    ) -> Services:
+        """Join everything as the settings say; `gate` replaces the one of all ways to sign in."""
+        access = Access.build(settings.console, store, recorder)
+        return cls(settings, store, gate or access.gate(), recorder, access)
+
+
+def _provider(console: ConsoleSettings) -> OpenIdConnect:
+    from auditbus.console.access.openid import OpenIdConnect  # brings an HTTP client of its own
+
+    return OpenIdConnect(console.oidc, f"{console.origin}{OIDC_CALLBACK}")
 
 
 def _services_of(request: Request) -> Services:

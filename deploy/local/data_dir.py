@@ -23,6 +23,7 @@ from auditbus.runtime.errors import SettingsError
 
 _HANDOVER_S = 10.0  # what the children of a killed supervisor may take to end
 _RETRY_S = 0.05
+_TOKEN_PREFIX = "abt_"  # noqa: S105 -- how all tokens of the console begin: scanners know them
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +36,15 @@ class DataDirectory:
 
     @property
     def token_file(self) -> Path:
-        """The file with the store's password; it exists."""
+        """The file with the token; it exists."""
         path = self.path / "token"
         if not path.exists():
-            write_atomically(path, secrets.token_urlsafe(32).encode())
+            write_atomically(path, f"{_TOKEN_PREFIX}{secrets.token_hex(32)}".encode())
         return path
 
     @property
     def token(self) -> str:
-        """The store's password."""
+        """The console's administrator token, and the embedded store's password."""
         return self.token_file.read_text()
 
     def port(self, name: str) -> int:

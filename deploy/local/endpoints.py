@@ -21,9 +21,10 @@ class Endpoints:
     Attributes:
         kafka: HOST:PORT of the broker.
         clickhouse: URL of ClickHouse's HTTP interface.
-        token: ClickHouse's password, and the console's administrator token.
+        token: the console's administrator token, and the password of the embedded store.
         console: URL of the screen and the API; empty where none runs.
         username: ClickHouse's user; `default` is the embedded store's only one.
+        password: of a ClickHouse that is not the embedded store; None for the token.
     """
 
     kafka: str
@@ -31,6 +32,12 @@ class Endpoints:
     token: str
     username: str = _STORE_USER
     console: str = ""
+    password: str | None = None
+
+    @property
+    def store_password(self) -> str:
+        """ClickHouse's password. The token goes to no other ClickHouse than our own."""
+        return self.token if self.password is None else self.password
 
     def __repr__(self) -> str:
         return (
@@ -39,8 +46,14 @@ class Endpoints:
         )
 
     def write(self, directory: Path) -> None:
-        """Write the file of `directory`, whole or not at all, mode 0600."""
-        write_atomically(directory / _NAME, json.dumps(asdict(self), indent=2).encode() + b"\n")
+        """Write the file of `directory`, whole or not at all, mode 0600.
+
+        A user and a password stand in it only where they are not the embedded store's.
+        """
+        ours = {"username": _STORE_USER, "password": None}
+        values = {name: value for name, value in asdict(self).items()
+                  if name not in ours or value != ours[name]}  # fmt: skip
+        write_atomically(directory / _NAME, json.dumps(values, indent=2).encode() + b"\n")
 
     @classmethod
     def read(cls, directory: Path) -> "Endpoints":
@@ -61,6 +74,7 @@ class Endpoints:
             token=found["token"],
             username=found.get("username", _STORE_USER),
             console=found.get("console", ""),
+            password=found.get("password"),
         )
 
 

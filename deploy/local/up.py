@@ -89,7 +89,7 @@ def run_pipeline(
             settings = load_settings(environment)
             _prepare(settings)
             _start_roles(options, environment, data, supervisor)
-            endpoints = endpoints_of(settings)
+            endpoints = endpoints_of(settings, data.token, embedded=options.clickhouse is None)
             endpoints.write(data.path)
             ready(endpoints)
             if options.demo_rate:
@@ -126,6 +126,7 @@ def _start_infrastructure(
         environment |= store_settings(data)
     else:
         environment["AUDITBUS_CLICKHOUSE_URL"] = options.clickhouse
+    environment.pop("AUDITBUS_CONSOLE_ADMINISTRATOR_TOKEN", None)  # here it is the directory's
     environment |= console_settings(data, options.port)
     children = []
     if broker is not None:
@@ -164,13 +165,17 @@ def _start_roles(
     )
 
 
-def endpoints_of(settings: Settings) -> Endpoints:
-    """Return what other commands need to reach a pipeline that runs with `settings`."""
+def endpoints_of(settings: Settings, token: str, *, embedded: bool) -> Endpoints:
+    """Return what other commands need to reach a pipeline that runs with `settings`.
+
+    `token` is the data directory's: the console's, and the store's where that is `embedded`.
+    """
     password = settings.clickhouse.password
     return Endpoints(
         kafka=settings.kafka.bootstrap_servers,
         clickhouse=settings.clickhouse.url,
-        token=password.get_secret_value() if password else "",
+        token=token,
+        password=None if embedded else password.get_secret_value() if password else "",
         username=settings.clickhouse.username,
         console=f"http://{settings.console.host}:{settings.console.port}",
     )

@@ -1,5 +1,6 @@
 """The data directory: one owner, also across a killed one; a token and ports that stay."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -99,6 +100,8 @@ def test_a_port_does_not_move_once_our_own_child_listens_on_it(tmp_path: Path) -
 def test_endpoints_are_private_complete_and_gone_after_the_stop(tmp_path: Path) -> None:
     endpoints = Endpoints(kafka="127.0.0.1:1", clickhouse="http://127.0.0.1:2", token="secret")
     endpoints.write(tmp_path)
+    written = json.loads((tmp_path / "endpoints.json").read_bytes())
+    assert written.keys() == {"kafka", "clickhouse", "console", "token"}
     assert (tmp_path / "endpoints.json").stat().st_mode & 0o777 == 0o600
     assert Endpoints.read(tmp_path) == endpoints
     assert "secret" not in repr(endpoints)

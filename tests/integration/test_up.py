@@ -20,6 +20,7 @@ from auditbus.deploy.local.brokers import choose_broker
 from auditbus.deploy.local.endpoints import Endpoints
 from auditbus.deploy.local.errors import BrokerUnavailable
 from auditbus.deploy.local.kafka import KafkaBroker
+from auditbus.deploy.local.ports import free_port
 from auditbus.deploy.local.progress import ProgressLine
 from auditbus.runtime.settings import load_settings
 from tests.backends.parts import ClickHouse, Kafka
@@ -50,9 +51,10 @@ class Pipeline:
     def __init__(self, data: Path, *arguments: str, **variables: str) -> None:
         self.data = data
         self.log = data.parent / "up.log"
+        command = [sys.executable, "-m", "auditbus.console", "up"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "auditbus.console", "up", "--data", str(data), *arguments],
+                [*command, "--data", str(data), "--port", str(free_port()), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -77,7 +79,7 @@ class Pipeline:
     def readable(self) -> list[str]:
         """The ids of all events as readers see them."""
         store = self.endpoints
-        client = clickhouse_connect.get_client(dsn=store.clickhouse, password=store.token)
+        client = clickhouse_connect.get_client(dsn=store.clickhouse, password=store.store_password)
         with closing(client):
             return [str(row[0]) for row in client.query("SELECT id FROM audit.log").result_rows]
 
@@ -135,7 +137,7 @@ def test_events_outlive_a_stop_and_a_kill_of_the_supervisor(tmp_path: Path) -> N
     with running(data) as pipeline:
         published = pipeline.publish(500)
         pipeline.wait_for(published)
-        assert len(users_of(data)) == 5  # broker, store, stream, sink, forwarder
+        assert len(users_of(data)) == 6  # broker, store, stream, sink, forwarder, console
         # Some of these are still on their way when the signal comes.
         published |= pipeline.publish(2_000)
         took_s = pipeline.end(signal.SIGTERM)
@@ -214,7 +216,7 @@ def test_what_runs_already_is_used_and_not_started(
         AUDITBUS_CLICKHOUSE_PASSWORD=fresh_clickhouse.password,
     ) as pipeline:
         pipeline.wait_for(pipeline.publish(100, unique_prefix))
-        assert len(users_of(data)) == 3  # stream, sink, forwarder
+        assert len(users_of(data)) == 4  # stream, sink, forwarder, console
         assert pipeline.endpoints.kafka == kafka.bootstrap_servers
         assert pipeline.end(signal.SIGTERM) < _STOP_S
 

@@ -168,10 +168,19 @@ def test_a_pipeline_on_a_clickhouse_of_ones_own_is_read_as_the_user_it_runs_as(
     """`up --clickhouse` with a user of its own: other commands came as `default`."""
     url = "http://clickhouse:8123"
     given = ClickHouseSettings(url=url, username="auditbus", password=SecretStr("secret"))
-    endpoints_of(Settings(clickhouse=given)).write(tmp_path)
+    endpoints_of(Settings(clickhouse=given), "the token", embedded=False).write(tmp_path)
     settings = find_settings(tmp_path, None)
     assert (settings.clickhouse.url, settings.clickhouse.username) == (url, "auditbus")
     assert settings.clickhouse.password == SecretStr("secret")
+    assert json.loads((tmp_path / "endpoints.json").read_text())["token"] == "the token"
+
+
+def test_the_token_is_never_sent_to_a_clickhouse_of_ones_own_that_has_no_password(
+    tmp_path: Path,
+) -> None:
+    given = ClickHouseSettings(url="http://clickhouse:8123")
+    endpoints_of(Settings(clickhouse=given), "the token", embedded=False).write(tmp_path)
+    assert find_settings(tmp_path, None).clickhouse.password == SecretStr("")
 
 
 def test_settings_that_were_given_win_and_never_get_the_local_token(

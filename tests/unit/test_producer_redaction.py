@@ -91,6 +91,7 @@ TEXTS = [
     ("sent Basic dXNlcjpodW50ZXIy to", "sent Basic [redacted] to"),
     (f"the token {JWT}.", "the token [redacted]"),
     ("key AKIAIOSFODNN7EXAMPLE!", "key [redacted]!"),
+    ("abt_" + "aB3" * 14, MARK),
     ("ghp_" + "aB3" * 12, MARK),
     ("x glpat-" + "aB3_-" * 4, "x [redacted]"),
     ("xox" + "b-123456789012-1234567890123-aBcDeFgHiJ", MARK),

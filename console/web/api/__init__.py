@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from auditbus.console.web.api import events
+from auditbus.console.web.api import (
+    events,
+    exports,
+    grants,
+    organizations,
+    principal,
+    tokens,
+    viewer_keys,
+)
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1")
-for resource in (events,):
+for resource in (events, exports, grants, organizations, principal, tokens, viewer_keys):
     router.include_router(resource.router)

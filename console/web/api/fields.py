@@ -1,0 +1,77 @@
+"""What the bodies of tokens, grants, organizations and viewer keys have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from auditbus.console.access import Register
+from auditbus.console.web.problems import PROBLEM_JSON, Problem
+
+__all__ = ["NOT_FOUND", "REFUSALS", "Body", "Ids", "Text", "changes", "check_organizations"]
+
+# No control characters, no marks that turn text around: these names stand in pages and in logs.
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+$"
+Text = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_PRINTABLE)]
+Ids = Annotated[tuple[Text, ...], Field(max_length=10_000)]
+
+
+class Body(BaseModel):
+    """A body; what it does not know it refuses."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ProblemAnswer(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    field: str | None = None
+
+
+def _answer(description: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/ProblemAnswer"}
+    return {
+        "description": description,
+        "model": ProblemAnswer,
+        "content": {PROBLEM_JSON: {"schema": schema}},
+    }
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: _answer("The request is no valid JSON"),
+    401: _answer("Not signed in"),
+    403: _answer("Only administrators may do this"),
+    422: _answer("A field is wrong; `field` names it"),
+    429: _answer("Too many failed sign-ins"),
+    503: _answer("The store does not answer"),
+}
+"""How every one of these resources may answer instead."""
+
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: _answer("There is none")}
+
+
+def check_organizations(register: Register, names: Iterable[str]) -> None:
+    """Raise Problem (422) where there is no such organization: it would grant nothing, silently."""
+    for name in names:
+        if register.organizations.get(name) is None:
+            raise Problem(
+                422, f"organizations: there is no organization {name!r}", field="organizations"
+            )
+
+
+def changes(
+    before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+) -> list[dict[str, Any]]:
+    """Return what differs, as `changes` of an event; None for what was not or is no more."""
+    old, new = before or {}, after or {}
+    return [
+        {"field": name, "before": old.get(name), "after": new.get(name)}
+        for name in {**old, **new}
+        if old.get(name) != new.get(name)
+    ]
