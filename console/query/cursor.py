@@ -19,20 +19,28 @@ LOOK_BACK = 1_000
 
 _MOST_CHARACTERS = 16_384
 _MOST_MISSING = 200  # of one partition in the text: older ones are given up
+_SINCE = re.compile(r"s(\d{1,10})")
 _PARTITION = re.compile(r"(\d{1,9})\.(\d{1,18})((?:-\d{1,4}(?:_\d{1,4})?)*)")
 
 
 @dataclass(slots=True)
 class Cursor:
-    """Mutable: `add` what was looked at, in order of the offsets where possible."""
+    """Mutable: `add` what was looked at, in order of the offsets where possible.
+
+    `since_s` bounds the search for what comes after: Unix time before which nothing new was
+    received.
+    """
 
     up_to: dict[int, int] = field(default_factory=dict)
     missing: dict[int, set[int]] = field(default_factory=dict)
+    since_s: int = 0
 
     @classmethod
     def at(cls, heads: Mapping[int, int], stored: Iterable[tuple[int, int]]) -> Cursor:
-        """Return the cursor past the newest offsets; `stored` are partition and offset of those
-        that are there, of the last `LOOK_BACK` at least."""
+        """Return the cursor past the newest offsets.
+
+        `stored` are partition and offset of what is there, of the last `LOOK_BACK` at least.
+        """
         there: dict[int, set[int]] = {}
         for partition, offset in stored:
             there.setdefault(partition, set()).add(offset)
@@ -44,7 +52,8 @@ class Cursor:
 
     def copy(self) -> Cursor:
         """Return one that changes by itself."""
-        return Cursor(dict(self.up_to), {name: set(found) for name, found in self.missing.items()})
+        missing = {name: set(found) for name, found in self.missing.items()}
+        return Cursor(dict(self.up_to), missing, self.since_s)
 
     def add(self, partition: int, offset: int) -> None:
         """Come past one event."""
@@ -60,26 +69,32 @@ class Cursor:
         self.up_to[partition] = offset
 
     def has(self, partition: int, offset: int) -> bool:
-        """Has it come past this event?"""
+        """Say whether it has come past this event."""
         head = self.up_to.get(partition, -1)
         if offset > head:
             return False
         return offset <= head - LOOK_BACK or offset not in self.missing.get(partition, ())
 
     def __str__(self) -> str:
-        """Return it as an SSE id: `3.1200-5_2-1` is partition 3 up to 1200, but 1195 to 1197, 1199."""
-        return "~".join(
+        """Return it as an SSE id.
+
+        `s1763800000~3.1200-5_2-1` is partition 3 up to 1200, but for 1195 to 1197 and 1199.
+        """
+        parts = (
             f"{partition}.{head}{_gaps(head, self.missing.get(partition, ()))}"
             for partition, head in sorted(self.up_to.items())
         )
+        return "~".join((f"s{self.since_s}", *parts))
 
     @classmethod
     def parse(cls, text: str) -> Cursor:
         """Raise ValueError where `text` is not what `str` makes of a cursor."""
         cursor = cls()
-        if len(text) > _MOST_CHARACTERS:
+        since, *parts = text.split("~")
+        if len(text) > _MOST_CHARACTERS or not (start := _SINCE.fullmatch(since)):
             raise ValueError("not a place in this log")
-        for part in text.split("~") if text else ():
+        cursor.since_s = int(start[1])
+        for part in parts:
             match = _PARTITION.fullmatch(part)
             if match is None:
                 raise ValueError("not a place in this log")

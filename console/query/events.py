@@ -9,11 +9,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from clickhouse_connect.driver.client import Client
-
 from auditbus.console.query.ordered import Key, rows_in_order
 from auditbus.console.query.predicate import Predicate, moment_parameter
-from auditbus.console.query.selection import select
+from auditbus.console.query.selection import Reader, select
 
 __all__ = ["ORIGINAL_COLUMNS", "ROW_COLUMNS", "EventLog", "EventRow", "row_from", "select"]
 
@@ -82,7 +80,7 @@ class EventLog:
     meanwhile is repeated or makes an older event slip.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Reader) -> None:
         """Read through `client`, whose errors come out as they are."""
         self._client = client
 

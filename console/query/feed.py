@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from uuid import UUID
 
-from clickhouse_connect.driver.client import Client
-
 from auditbus.console.query.cursor import LOOK_BACK, Cursor
 from auditbus.console.query.predicate import Predicate, moment_parameter
-from auditbus.console.query.selection import select
+from auditbus.console.query.selection import Reader, select
 
 __all__ = ["Feed", "FeedEvent", "NewEvent"]
 
@@ -27,6 +25,7 @@ _EVENTS_PER_QUERY = 500
 # every look go back to its last event.
 _OVERTAKEN_BY = timedelta(days=1)
 _IDLE_AFTER = timedelta(days=7)
+_ALL = 2**63 - 1
 _NO_PARTITION = 2**32 - 1  # so that the arrays are never empty
 
 
@@ -57,7 +56,7 @@ class Feed:
     All raise what the client raises; what failed may be repeated, and misses nothing.
     """
 
-    client: Client
+    client: Reader
     cursor: Cursor = field(default_factory=Cursor, init=False)
     _received: dict[int, datetime] = field(default_factory=dict, init=False)
 
@@ -68,6 +67,7 @@ class Feed:
         offsets = {name: offset for name, (offset, _) in heads.items()}
         stored = self._places(offsets, self._since)
         self.cursor = Cursor.at(offsets, ((place.partition, place.offset) for place in stored))
+        self.cursor.since_s = self._since_s
 
     def look(self) -> list[NewEvent]:
         """Return what was stored since, in the order in which Kafka received it.
@@ -81,11 +81,17 @@ class Feed:
                 self.cursor.up_to[partition] = -1
                 self.cursor.missing[partition] = set()
         self._received |= {name: received for name, (_, received) in heads.items()}
-        return self.after(self.cursor, since)
+        self.cursor.since_s = self._since_s
+        places = self._places(self.cursor.up_to, since)
+        return [place for place in places if not self.cursor.has(place.partition, place.offset)]
 
-    def after(self, cursor: Cursor, since: Predicate | None = None) -> list[NewEvent]:
-        """Return what is stored and `cursor` has not come past, in the order of receipt."""
-        places = self._places(cursor.up_to, since or Predicate())
+    def missed(self, cursor: Cursor, condition: Predicate, most: int) -> list[NewEvent]:
+        """Return what is stored, may fit `condition`, and `cursor` has not come past.
+
+        In the order of receipt; at most `most` are looked at, the oldest.
+        """
+        since = _received_since(datetime.fromtimestamp(cursor.since_s, UTC))
+        places = self._places(cursor.up_to, since & condition, most)
         return [place for place in places if not cursor.has(place.partition, place.offset)]
 
     def judge(
@@ -112,11 +118,14 @@ class Feed:
     def _since(self) -> Predicate:
         if not self._received:
             return Predicate()
+        return _received_since(datetime.fromtimestamp(self._since_s, UTC))
+
+    @property
+    def _since_s(self) -> int:
+        if not self._received:
+            return 0
         newest, oldest = max(self._received.values()), min(self._received.values())
-        return Predicate(
-            "received_at >= {received_since:DateTime64(3, 'UTC')}",
-            {"received_since": moment_parameter(max(oldest, newest - _IDLE_AFTER) - _OVERTAKEN_BY)},
-        )
+        return int((max(oldest, newest - _IDLE_AFTER) - _OVERTAKEN_BY).timestamp())
 
     def _read_heads(self) -> dict[int, tuple[int, datetime]]:
         # audit.events, not the view: without FINAL it is quick, and a copy changes nothing here.
@@ -130,7 +139,9 @@ class Feed:
         )
         return {partition: (offset, received) for partition, offset, received in rows}
 
-    def _places(self, heads: Mapping[int, int], since: Predicate) -> list[NewEvent]:
+    def _places(
+        self, heads: Mapping[int, int], further: Predicate, most: int = _ALL
+    ) -> list[NewEvent]:
         after = Predicate(
             "origin_offset > transform(origin_partition,"
             " {partitions:Array(UInt32)}, {floors:Array(Int64)}, -1)",
@@ -142,8 +153,9 @@ class Feed:
         rows = select(
             self.client,
             "id, time, account, origin_partition, origin_offset FROM audit.events",
-            after & since,
-            " ORDER BY received_at, origin_partition, origin_offset",
+            after & further,
+            " ORDER BY received_at, origin_partition, origin_offset LIMIT {most:UInt64}",
+            {"most": most},
         )
         return list({place.id: place for place in (NewEvent(*row) for row in rows)}.values())
 
@@ -171,6 +183,13 @@ class Feed:
     def _events(self, places: Sequence[NewEvent]) -> dict[UUID, bytes]:
         rows = select(self.client, "id, event FROM audit.log", _there(places))
         return {row[0]: bytes(row[1]) for row in rows}
+
+
+def _received_since(moment: datetime) -> Predicate:
+    return Predicate(
+        "received_at >= {received_since:DateTime64(3, 'UTC')}",
+        {"received_since": moment_parameter(moment)},
+    )
 
 
 def _there(places: Sequence[NewEvent]) -> Predicate:

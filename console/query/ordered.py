@@ -3,9 +3,10 @@
 The table is sorted by account, so the newest rows of all accounts lie everywhere in it. Two things
 keep that quick:
 
-* Windows. The last day is looked through first, then ten days, a hundred, everything. Each window
-  leaves out the parts of other months, and none is read twice.
-* Keys first. A window is searched for the keys alone, in columns that are small, without FINAL.
+* Windows. The last day is looked through first, then ten days, a hundred, everything (from the ten
+  on, where only some accounts or users are asked for). Each window leaves out the parts of other
+  months, and none is read twice.
+* Keys first. The windows are searched for the keys alone, in columns that are small, without FINAL.
   Only then are the wanted columns of just those rows read, with FINAL and by the same condition, so
   that of several copies the first one counts: where that one does not fit, the search goes on.
 """
@@ -15,19 +16,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from clickhouse_connect.driver.client import Client
-
 from auditbus.console.query.predicate import Predicate, moment_parameter
-from auditbus.console.query.selection import select
+from auditbus.console.query.selection import Reader, select
 
 __all__ = ["Key", "rows_in_order"]
 
 _WINDOWS = tuple(timedelta(days=days) for days in (1, 10, 100))
-_TICK = timedelta(milliseconds=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # what max(time) of nothing is
+# Parameters of conditions that few events meet: a day would hold too few of them.
+_OF_FEW = frozenset({"accounts", "users", "ids", "seen_accounts", "seen_actor"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    client: Client
+    client: Reader
     columns: Sequence[str]
     wanted: Predicate
     ascending: bool
@@ -71,9 +71,18 @@ class _Search:
 
     def rows(self, keys: Sequence[Key]) -> Sequence[Sequence[Any]]:
         times = [key.time for key in keys]
-        there = Predicate(
-            "account IN {key_accounts:Array(String)} AND id IN {key_ids:Array(UUID)} AND time"
-            " BETWEEN {first_time:DateTime64(3, 'UTC')} AND {last_time:DateTime64(3, 'UTC')}",
+        # PREWHERE by the sorting key, or the conditions on text would be read for whole accounts.
+        what = (
+            f"{', '.join(self.columns)} FROM audit.events FINAL PREWHERE"
+            " account IN {key_accounts:Array(String)} AND id IN {key_ids:Array(UUID)} AND time"
+            " BETWEEN {first_time:DateTime64(3, 'UTC')} AND {last_time:DateTime64(3, 'UTC')}"
+        )
+        rest = f"{self.order} SETTINGS do_not_merge_across_partitions_select_final = 1"
+        return select(
+            self.client,
+            what,
+            self.wanted,
+            rest,
             {
                 "key_accounts": sorted({key.account for key in keys}),
                 "key_ids": [str(key.id) for key in keys],
@@ -81,12 +90,10 @@ class _Search:
                 "last_time": moment_parameter(max(times)),
             },
         )
-        what = f"{', '.join(self.columns)} FROM audit.log"
-        return select(self.client, what, there & self.wanted, self.order)
 
 
 def rows_in_order(
-    client: Client,
+    client: Reader,
     columns: Sequence[str],
     wanted: Predicate,
     limit: int,
@@ -100,41 +107,37 @@ def rows_in_order(
     """
     search = _Search(client, columns, wanted, ascending)
     found: list[Sequence[Any]] = []
-    for window in _windows(client, beyond, ascending=ascending):
-        after = beyond
-        while len(found) < limit:
-            want = limit - len(found)
-            keys = search.keys(window, after, want)
-            if keys:
-                found += search.rows(keys)
-                after = keys[-1]
-            if len(keys) < want:
-                break
-        if len(found) >= limit:
-            break
+    keys = _keys(search, beyond, limit)
+    while len(found) < limit and (some := list(islice(keys, limit - len(found)))):
+        found += search.rows(some)
     return found
 
 
-def _windows(client: Client, beyond: Key | None, *, ascending: bool) -> Iterator[Predicate]:
+def _keys(search: _Search, beyond: Key | None, limit: int) -> Iterator[Key]:
+    """Yield keys of rows that may be wanted, in order, each once; reads on only when asked to."""
+    for window in _windows(search, beyond):
+        after = beyond
+        while True:
+            keys = search.keys(window, after, limit)
+            yield from dict.fromkeys(keys)  # copies lie side by side
+            if len(keys) < limit:
+                break
+            after = keys[-1]
+
+
+def _windows(search: _Search, beyond: Key | None) -> Iterator[Predicate]:
     """Yield windows that follow each other and together hold all that comes after `beyond`."""
-    start = beyond.time + _TICK if beyond and not ascending else beyond.time if beyond else None
-    anchor = start or _newest(client)
+    anchor = beyond.time if beyond else datetime.now(UTC)
+    spans = _WINDOWS[1:] if _OF_FEW & search.wanted.parameters.keys() else _WINDOWS
     edge: datetime | None = None
-    for span in _WINDOWS:
+    for span in spans:
         try:
-            next_edge = anchor + span if ascending else anchor - span
+            next_edge = anchor + span if search.ascending else anchor - span
         except OverflowError:
             break
-        yield _between(edge, next_edge, ascending=ascending)
+        yield _between(edge, next_edge, ascending=search.ascending)
         edge = next_edge
-    yield _between(edge, None, ascending=ascending)
-
-
-def _newest(client: Client) -> datetime:
-    """Return the newest event's time, but none to come: a wrong clock must not move the windows."""
-    newest: datetime = select(client, "max(time) FROM audit.events", Predicate())[0][0]
-    now = datetime.now(UTC)
-    return now if newest == _EPOCH else min(newest, now)
+    yield _between(edge, None, ascending=search.ascending)
 
 
 def _between(near: datetime | None, far: datetime | None, *, ascending: bool) -> Predicate:

@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 from uuid import UUID
-
-from clickhouse_connect.driver.client import Client
 
 from auditbus.console.query.events import ORIGINAL_COLUMNS, ROW_COLUMNS, EventRow, row_from
 from auditbus.console.query.ordered import Key, rows_in_order
 from auditbus.console.query.predicate import Predicate
+from auditbus.console.query.selection import Reader
 
-__all__ = ["Page", "Place", "read_originals", "read_page"]
+__all__ = ["Page", "PageOf", "Place", "read_originals", "read_page"]
 
 _Row = TypeVar("_Row")
 
@@ -48,7 +47,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[_Row]):
+class PageOf(Generic[_Row]):
     """Rows newest first, and where to go on; None where nothing was seen to lie there."""
 
     rows: list[_Row]
@@ -56,14 +55,17 @@ class Page(Generic[_Row]):
     older: Place | None
 
 
+Page: TypeAlias = PageOf[EventRow]
+
+
 def read_page(
-    client: Client,
+    client: Reader,
     wanted: Predicate,
     limit: int,
     *,
     older_than: Place | None = None,
     newer_than: Place | None = None,
-) -> Page[EventRow]:
+) -> Page:
     """Return the `limit` rows next to a place: the newest ones below it, or the oldest above it.
 
     Without a place, the newest of all. Give one of the two at most. Raises what the client raises.
@@ -73,13 +75,13 @@ def read_page(
 
 
 def read_originals(
-    client: Client,
+    client: Reader,
     wanted: Predicate,
     limit: int,
     *,
     older_than: Place | None = None,
     newer_than: Place | None = None,
-) -> Page[bytes]:
+) -> PageOf[bytes]:
     """Return the same page as enriched events, byte for byte: three columns instead of all."""
     reading = _Reading(client, wanted, limit, older_than, newer_than)
     return reading.page(ORIGINAL_COLUMNS, lambda row: bytes(row[2]))
@@ -87,15 +89,13 @@ def read_originals(
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    client: Client
+    client: Reader
     wanted: Predicate
     limit: int
     older_than: Place | None
     newer_than: Place | None
 
-    def page(
-        self, columns: Sequence[str], row_of: Callable[[Sequence[Any]], _Row]
-    ) -> Page[_Row]:
+    def page(self, columns: Sequence[str], row_of: Callable[[Sequence[Any]], _Row]) -> PageOf[_Row]:
         """Read `columns`, which begin with the id; one more row than asked tells what follows."""
         place = self.older_than or self.newer_than
         found = rows_in_order(
@@ -111,9 +111,9 @@ class _Reading:
         if self.newer_than:
             found.reverse()
         if not found:
-            return Page([], None, None)
+            return PageOf([], None, None)
         first, last = (Place(row[1], row[0]) for row in (found[0], found[-1]))
         has_newer = more if self.newer_than else self.older_than is not None
         has_older = self.newer_than is not None or more
         rows = [row_of(row) for row in found]
-        return Page(rows, first if has_newer else None, last if has_older else None)
+        return PageOf(rows, first if has_newer else None, last if has_older else None)

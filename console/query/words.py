@@ -29,7 +29,7 @@ __all__ = ["Words", "parse_words", "whole"]
 
 _TERM = re.compile(r'"([^"]*)"?|(\S+)')
 _TOKEN = re.compile("[0-9A-Za-z\u0080-\U0010ffff]+")
-_NO_TOKEN = r"[^0-9A-Za-z\x{80}-\x{10FFFF}]"
+_BETWEEN = r"[^0-9A-Za-z\x{80}-\x{10FFFF}]"
 _MOST_CHARACTERS = 500
 _MOST_TERMS = 20
 
@@ -114,11 +114,11 @@ def whole(term: str) -> str:
 
     Punctuation within the term counts, around it does not; spaces may be of any number.
     """
-    return f"(?:^|{_NO_TOKEN}){_literal(term)}(?:{_NO_TOKEN}|$)"
+    return f"(?:^|{_BETWEEN}){_literal(term)}(?:{_BETWEEN}|$)"
 
 
 def _beginning(term: str) -> str:
-    return f"(?:^|{_NO_TOKEN}){_literal(term)}"
+    return f"(?:^|{_BETWEEN}){_literal(term)}"
 
 
 def _literal(term: str) -> str:

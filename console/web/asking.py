@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query, Request
@@ -68,7 +68,7 @@ class FilterQuery(BaseModel):
     until: _Text | None = Field(None, description="Before then; a date counts as a whole.")
     text: _Text | None = Field(
         None,
-        description="What people type: words, `\"a phrase\"`, `begin*`, an address, a network, an id. "
+        description='Words, `"a phrase"`, `begin*`, an address, a network, an id. '
         "All must be found; case does not matter.",
     )
 
@@ -126,7 +126,8 @@ class Asked:
 
     def besides(self, field: str) -> Predicate:
         """Return `predicate` without the filter that is called `field` in EventFilter."""
-        return event_predicate(replace(self.filter, **{field: ()})) & self.seen
+        nothing: dict[str, Any] = {field: ()}
+        return event_predicate(replace(self.filter, **nothing)) & self.seen
 
 
 def _asking(principal: PrincipalOf, query: Annotated[FilterQuery, Query()]) -> Asked:

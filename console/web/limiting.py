@@ -17,7 +17,6 @@ from fastapi import Depends, Request
 
 from auditbus.console.web.asking import PrincipalOf
 from auditbus.console.web.problems import Problem
-from auditbus.console.web.services import ServicesOf
 from auditbus.runtime.settings import ConsoleSettings
 
 __all__ = ["Limits", "LimitsOf", "limited"]
@@ -97,16 +96,11 @@ class Limits:
 
 def _too_many(what: str, wait_s: float) -> Problem:
     seconds = max(1, math.ceil(wait_s))
-    return Problem(
-        429, f"{what}; try again in {seconds} s.", headers={"Retry-After": str(seconds)}
-    )
+    return Problem(429, f"{what}; try again in {seconds} s.", headers={"Retry-After": str(seconds)})
 
 
-def _limits_of(request: Request, services: ServicesOf) -> Limits:
-    state = request.app.state
-    if not hasattr(state, "limits"):
-        state.limits = Limits(services.settings.console)
-    limits: Limits = state.limits
+def _limits_of(request: Request) -> Limits:
+    limits: Limits = request.app.state.limits
     return limits
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from auditbus.console.query.errors import QueryCut
@@ -17,14 +15,7 @@ from auditbus.runtime.errors import ClickHouseUnreachable, StoreRefused
 from auditbus.runtime.logging import get_logger
 from auditbus.sinks.clickhouse.error_codes import ServerCode, code_name
 
-__all__ = [
-    "PROBLEM_JSON",
-    "Problem",
-    "ProblemAnswer",
-    "add_problem_handlers",
-    "answer",
-    "problems",
-]
+__all__ = ["PROBLEM_JSON", "Problem", "add_problem_handlers", "answer"]
 
 _log = get_logger(__name__)
 _CUT = frozenset({ServerCode.TIMEOUT_EXCEEDED, ServerCode.MEMORY_LIMIT_EXCEEDED})
@@ -51,30 +42,6 @@ class Problem(Exception):
         self.detail = detail
         self.field = field
         self.headers = headers or {}
-
-
-class ProblemAnswer(BaseModel):
-    """An error, as RFC 9457 describes it."""
-
-    type: str
-    """Always `about:blank`: the status says what kind it is."""
-    title: str
-    status: int
-    detail: str
-    """For people: what is wrong, and what to do."""
-    field: str | None = None
-    """The parameter or member that is wrong, where it is one."""
-
-
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the entries of an operation's `responses` for errors with these statuses."""
-    content = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/ProblemAnswer"}}}
-    return {
-        status: {
-            "description": HTTPStatus(status).phrase, "model": ProblemAnswer, "content": content,
-        }
-        for status in statuses
-    }  # fmt: skip
 
 
 def add_problem_handlers(app: FastAPI) -> None:
