@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request
@@ -44,10 +43,17 @@ async def _place_of(principal: PrincipalOf, limits: LimitsOf) -> AsyncIterator[N
         end()
 
 
+async def _subscription(request: Request, asked: Asking) -> AsyncIterator[Subscription]:
+    """Follow until the stream ends, however it ends."""
+    live: Live = request.app.state.live
+    async with live.subscribed(asked.row_predicate) as subscription:
+        yield subscription
+
+
 @router.get("", response_class=EventStream, dependencies=[Depends(_place_of)])
 async def tail(
     request: Request,
-    asked: Asking,
+    subscription: Annotated[Subscription, Depends(_subscription)],
     last_event_id: Annotated[
         str | None, Header(description="The id of the last message that was seen.")
     ] = None,
@@ -58,33 +64,28 @@ async def tail(
     Who reads too slowly is cut off, and may resume.
     """
     live: Live = request.app.state.live
-    last = _cursor(last_event_id)
-    condition = await asyncio.to_thread(lambda: asked.row_predicate)
-    stack = AsyncExitStack()
-    subscription = await stack.enter_async_context(live.subscribed(condition))
-    return EventStream(_messages(live, subscription, last, stack))
+    return EventStream(_messages(live, subscription, _cursor(last_event_id)))
 
 
 async def _messages(
-    live: Live, subscription: Subscription, last: Cursor | None, stack: AsyncExitStack
+    live: Live, subscription: Subscription, last: Cursor | None
 ) -> AsyncIterator[bytes]:
-    async with stack:
-        yield b"retry: %d\n\n" % _RETRY_MS
-        if last is not None:
-            async for made in live.missed(subscription, last):
-                yield made
-        yield b"id: %b\n\n" % str(subscription.start).encode()
-        while True:
-            try:
-                async with asyncio.timeout(_HEARTBEAT_S):
-                    made = await subscription.queue.get()
-            except TimeoutError:
-                # Moves the browser's place on too, where the filter lets nothing through.
-                yield b"id: %b\n: alive\n\n" % live.position.encode()
-                continue
-            if made is None:
-                return
+    yield b"retry: %d\n\n" % _RETRY_MS
+    if last is not None:
+        async for made in live.missed(subscription, last):
             yield made
+    yield b"id: %b\n\n" % str(subscription.start).encode()
+    while True:
+        try:
+            async with asyncio.timeout(_HEARTBEAT_S):
+                queued = await subscription.queue.get()
+        except TimeoutError:
+            # Moves the browser's place on too, where the filter lets nothing through.
+            yield b"id: %b\n: alive\n\n" % live.position.encode()
+            continue
+        if queued is None:
+            return
+        yield queued
 
 
 def _cursor(text: str | None) -> Cursor | None:
