@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -24,7 +26,9 @@ from auditbus.sinks.clickhouse.writer import Writer
 from tests.backends.parts import ClickHouse
 from tests.console import ADMINISTRATOR, console_app, program, serving
 from tests.pipeline import wait_until
-from tests.store import encode, enriched_event, migrated_client
+from tests.store import encode, enriched_event, migrated_client, rfc3339
+
+_BEGAN = datetime.now(UTC)
 
 
 @pytest.fixture
@@ -37,7 +41,9 @@ def store(fresh_clickhouse: ClickHouse) -> Iterator[Client]:
 def put(store: Client, account: str, *offsets: int, partition: int = 0) -> list[str]:
     events = [
         enriched_event(
-            account, origin={"topic": "audit.events", "partition": partition, "offset": offset}
+            account,
+            received_at=rfc3339(_BEGAN + timedelta(milliseconds=offset)),  # as brokers do
+            origin={"topic": "audit.events", "partition": partition, "offset": offset},
         )
         for offset in offsets
     ]
@@ -193,9 +199,10 @@ def test_who_does_not_read_is_cut_off(store: Client, monkeypatch: pytest.MonkeyP
         live = Live(store)
         async with live.subscribed(Predicate("true")) as subscription:
             await asyncio.to_thread(put, store, "ours", *range(20))
-            async with asyncio.timeout(20):
-                while not subscription.is_cut:
-                    await asyncio.sleep(0.05)
+            wait = functools.partial(
+                wait_until, lambda: subscription.is_cut, deadline_s=20, what="it is cut off"
+            )
+            await asyncio.to_thread(wait)
             assert await subscription.queue.get() is None
 
     asyncio.run(slow())
