@@ -8,7 +8,7 @@ DEMO ?= 20
 # The tests mostly wait for brokers and processes: three at a time keep two cores busy.
 TEST_PROCESSES ?= 3
 
-.PHONY: install up test receivers check lint bench clean
+.PHONY: install up test browser pictures receivers check lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## show this help
@@ -36,6 +36,12 @@ check: install ## lint, format, types, layers
 
 receivers: install ## fetch rsyslog and syslog-ng, which some tests send to (Debian; nothing is installed)
 	$(BIN)/python -m tests.receivers.debian
+
+browser: install ## fetch Chromium (Debian) and axe-core (npm) for the browser tests (nothing is installed)
+	$(BIN)/python -m tests.browser.parts
+
+pictures: browser ## take the screenshots of docs/images anew
+	AUDITBUS_TEST_PICTURES=docs/images $(BIN)/python -m pytest -q tests/browser/test_pictures.py
 
 test: install check ## everything CI runs: checks, then unit, contract, integration and fault tests
 	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile

@@ -161,6 +161,8 @@ class ForwarderSettings(_Section):
     """Address of /healthz, /readyz and /metrics."""
     health_port: int = Field(9103, ge=0, le=65535)
     """Port of /healthz, /readyz and /metrics; 0 takes a free one."""
+    buffer_mb: int = Field(64, ge=4, le=4096)
+    """Most megabytes of events held by all destinations together; each has the same part."""
 
 
 _Role = Literal["member", "auditor", "administrator"]
