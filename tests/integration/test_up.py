@@ -15,6 +15,7 @@ from pathlib import Path
 
 import clickhouse_connect
 import pytest
+import requests
 
 from auditbus.deploy.local.brokers import choose_broker
 from auditbus.deploy.local.endpoints import Endpoints
@@ -75,6 +76,27 @@ class Pipeline:
             "AUDITBUS_KAFKA_TOPIC_PREFIX": prefix,
         }
         return set(publish_events(load_settings(variables), count))
+
+    def sign_in(self) -> None:
+        """Follow the link that was printed, as its page does; the log says who has signed in."""
+        token = self.endpoints.token
+        assert (self.data / "token").read_text() == token
+        assert f"{self.endpoints.console}/sign-in#token={token}" in self.log.read_text()
+        with requests.Session() as browser:
+            browser.headers.update({"origin": self.endpoints.console, "accept": "text/html"})
+            sent = browser.get(self.endpoints.console, allow_redirects=False, timeout=10)
+            assert sent.headers["location"] == "/sign-in"
+            url = f"{self.endpoints.console}/sign-in"
+            page = browser.post(url, data={"token": token}, timeout=10)
+            assert page.url == f"{self.endpoints.console}/"
+            assert page.ok
+            api = f"{self.endpoints.console}/api/v1/events?account=auditbus&action=Login"
+            wait_until(lambda: bool(browser.get(api, timeout=10).json()["events"]), 30)
+        program = requests.get(api, headers={"authorization": f"Bearer {token}"}, timeout=10)
+        (event,) = program.json()["events"]
+        assert event["actor"]["name"] == "Administrator"
+        assert event["context"]["ip"] == "127.0.0.1"
+        assert requests.get(api, timeout=10).status_code == 401
 
     def readable(self) -> list[str]:
         """The ids of all events as readers see them."""
@@ -138,6 +160,7 @@ def test_events_outlive_a_stop_and_a_kill_of_the_supervisor(tmp_path: Path) -> N
         published = pipeline.publish(500)
         pipeline.wait_for(published)
         assert len(users_of(data)) == 6  # broker, store, stream, sink, forwarder, console
+        pipeline.sign_in()
         # Some of these are still on their way when the signal comes.
         published |= pipeline.publish(2_000)
         took_s = pipeline.end(signal.SIGTERM)
