@@ -86,7 +86,8 @@ def _headers(settings: ConsoleSettings) -> dict[str, str]:
             f"frame-ancestors {ancestors}"
         ),
         "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
+        # Not no-referrer: with that, browsers send `Origin: null` with our own forms.
+        "Referrer-Policy": "same-origin",
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
         "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
