@@ -64,6 +64,7 @@ class Console:
     url: str
     client: Client
     store: ClickHouse
+    app: FastAPI
 
 
 def _known(request: Request) -> Principal | None:
@@ -91,7 +92,7 @@ def running_console(store: ClickHouse, client: Client) -> Iterator[Console]:
                 assert thread.is_alive()
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
-            yield Console(f"http://127.0.0.1:{port}", client, store)
+            yield Console(f"http://127.0.0.1:{port}", client, store, app)
         finally:
             server.should_exit = True
             thread.join(30)
