@@ -1,5 +1,6 @@
 """What context and redaction add to `emit()`: most events hold nothing to redact, some do."""
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -11,10 +12,12 @@ from auditbus.producers import Redactor, bound
 from auditbus.producers.assembly import EventAssembler
 from auditbus.producers.context import add_bound
 from auditbus.schemas import Catalogue
+from auditbus.schemas.validation import strict_view
 from bench.emit import EVENT as _EVENT
 from bench.report import Measured
 
 _ROUNDS, _CALLS = 15, 2_000
+_NOW_MS = time.time_ns() // 1_000_000
 _BOUND: dict[str, Any] = {name: _EVENT[name] for name in ("actor", "account", "context")}
 _SAID = {name: value for name, value in _EVENT.items() if name not in _BOUND}
 _SECRETS = {
@@ -31,6 +34,8 @@ _NOTES = (
     "Of the event of `emit` (591 bytes), in one thread, without Kafka.",
     "context_us: actor, account and context are bound and merged into the event.",
     "clean_us: the look that tells that the event holds no secret; most events pay this alone.",
+    "clean_with_new_names_us: of an event with a field that the schema does not know.",
+    "clean_with_new_texts_us: of one whose description was never seen before, and such a field.",
     "added_us: both. assemble_us: the whole way from fields to bytes, with both.",
     "secrets_us: redacting the event with four secrets in it, without encoding it again.",
     f"hostile_ms: the worst of {len(_HOSTILE)} texts of 64 KiB made to slow the patterns down.",
@@ -47,13 +52,21 @@ def run() -> Measured:
     with bound(**_BOUND):
         context_us = _call_us(lambda: add_bound({**_SAID})) - _call_us(lambda: {**_SAID})
         with_both_us = _call_us(lambda: assemble({**_SAID}))
-    clean_us = _call_us(lambda: redactor.is_clean(filled))
+    view = strict_view(filled, len(orjson.dumps(filled)), broker_time_ms=_NOW_MS, is_new=True)
+    clean_us = _call_us(lambda: redactor.is_clean(filled, view))
+    numbers = itertools.count()
     return Measured(
         question="How much do context and redaction add to emit()?",
         figures={
             "context_us": context_us,
             "clean_us": clean_us,
             "added_us": context_us + clean_us,
+            "clean_with_new_names_us": _call_us(lambda: redactor.is_clean(filled | {"x": 1})),
+            "clean_with_new_texts_us": _call_us(
+                lambda: redactor.is_clean(
+                    filled | {"x": 1, "description": f"Deleted storage number {next(numbers)}"}
+                )
+            ),
             "assemble_us": with_both_us,
             "assemble_without_us": _call_us(lambda: plain({**_EVENT})),
             "secrets_us": _call_us(lambda: redactor.redacted(with_secrets), calls=200),

@@ -39,7 +39,7 @@ _SIZES = "SELECT sum(data_compressed_bytes), sum(rows) FROM system.parts WHERE a
 def run() -> Measured:
     with tempfile.TemporaryDirectory(prefix="auditbus-bench-") as name, kafka() as servers:
         directory = Path(name)
-        with _store(directory) as (environment, store):
+        with running_store(directory) as (environment, store):
             environment |= {
                 "AUDITBUS_KAFKA_BOOTSTRAP_SERVERS": servers,
             }
@@ -82,7 +82,7 @@ def run() -> Measured:
 
 
 @contextmanager
-def _store(directory: Path) -> Iterator[tuple[dict[str, str], Child]]:
+def running_store(directory: Path) -> Iterator[tuple[dict[str, str], Child]]:
     port, token = free_port(), secrets.token_urlsafe(24)
     environment = {
         "AUDITBUS_CLICKHOUSE_URL": f"http://{LOOPBACK}:{port}",

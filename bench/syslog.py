@@ -18,6 +18,7 @@ from auditbus.runtime.consumer_groups import group_progress
 from auditbus.runtime.kafka import new_admin
 from auditbus.runtime.settings import Settings, load_settings
 from auditbus.runtime.topic_admin import create_topics, specs_for
+from auditbus.schemas import Catalogue
 from auditbus.sinks.siem.destinations.syslog import KIND, SyslogSettings
 from auditbus.sinks.siem.encodings import read_event
 from auditbus.sinks.siem.records import Record
@@ -68,7 +69,7 @@ def run() -> Measured:
 
 def _message_cost(values: list[bytes]) -> tuple[float, float]:
     settings = SyslogSettings(type="syslog", host="localhost")
-    encode = KIND.encoder(settings)
+    encode = KIND.encoder(settings, Catalogue.builtin())
     records = [Record(0, 0, -1, None, value, ()) for value in values]
     rounds = []
     size = 0
@@ -86,8 +87,8 @@ type = "syslog"
 host = "localhost"
 port = {port}
 ca_file = "{certificates.ca}"
-cert_file = "{certificates.client}"
-key_file = "{certificates.client_key}"
+client_certificate_file = "{certificates.client}"
+client_key_file = "{certificates.client_key}"
 """
 
 

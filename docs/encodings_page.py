@@ -23,6 +23,7 @@ from auditbus.sinks.siem.encodings.severities import SEVERITY_NUMBERS
 
 __all__ = ["encodings_page"]
 
+_CATALOGUE = Catalogue.builtin()
 _ENCODINGS = ("ocsf", "ecs", "cef", "leef")
 _PROBE: dict[str, Any] = {
     "id": "019cd000-0000-7000-8000-000000000001",
@@ -136,11 +137,12 @@ _ACTIONS = """\
 
 An action is classified by its category and operation. Both come with the event, so an action from
 your own catalogue maps like the built-in ones of its category; on the raw topic, which does not
-have them, by the built-in catalogue. An action of no known category is an API Activity in OCSF and
-`api` in ECS.
+have them, by the catalogue that the forwarder reads. An action of no known category is an API
+Activity in OCSF and `api` in ECS.
 
-The severity is that of the built-in catalogue, and *low* for every other action, whatever your own
-catalogue says: it does not travel with the event."""
+Severity and description are the catalogue's, your own file's too (`catalogue` in the settings), in
+every encoding, in the severity of syslog and OpenTelemetry and in `minimum_severity`. An action in
+no catalogue is of *low* severity."""
 
 _FIELDS = """\
 ## Fields
@@ -181,7 +183,7 @@ def encodings_page() -> str:
 def _actions() -> str:
     head = ["Action", "OCSF class", "Activity", "`type_uid`", "ECS category", "Type", "Severity"]
     return _table(
-        head, ([f"`{name}`", *_classified(look_up(name))] for name in Catalogue.builtin())
+        head, ([f"`{name}`", *_classified(look_up(_CATALOGUE, name))] for name in _CATALOGUE)
     )
 
 
@@ -197,7 +199,7 @@ def _custom() -> str:
             what,
             f"`{category}`",
             f"`{operation}`",
-            *_classified(look_up("X", category, operation))[:-1],
+            *_classified(look_up(_CATALOGUE, "X", category, operation))[:-1],
         ]
         for what, category, operation in examples
     )
@@ -280,7 +282,8 @@ def _another(value: Any) -> Any:
 
 
 def _flat_event(name: str, fields: dict[str, Any]) -> dict[str, Any]:
-    encoded = ENCODINGS[name].encode(Event(orjson.dumps(fields), fields, -1)).decode()
+    encode = ENCODINGS[name].encoder(_CATALOGUE)
+    encoded = encode(Event(orjson.dumps(fields), fields, -1)).decode()
     if ENCODINGS[name].is_json:
         return dict(_flat(orjson.loads(encoded)))
     if name == "cef":

@@ -5,7 +5,7 @@ Specification: https://asgi.readthedocs.io/en/latest/specs/www.html
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from auditbus.producers.context import bound_request
@@ -13,11 +13,9 @@ from auditbus.producers.http_request import ForwardedHeader, RequestReader
 
 __all__ = ["AuditMiddleware"]
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+# Starlette types a connection as a MutableMapping, Litestar as a TypedDict: neither is the other.
+Scope = Any
+App = Callable[[Scope, Any, Any], Awaitable[None]]
 
 
 class AuditMiddleware:
@@ -47,7 +45,7 @@ class AuditMiddleware:
         self._app = app
         self._read = RequestReader(trusted_proxies, forwarded_header, request_id_header)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Serve one connection."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)

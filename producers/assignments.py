@@ -8,11 +8,13 @@ not) and `Name: value` (headers, to the end of the line; settings and logs, one 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 __all__ = ["replace_assigned"]
 
+_SIGN = re.compile(r"[=:]")
 _SEPARATOR = re.compile(r"(?P<quote>[\\\"'\]]{0,4})[ \t]{0,4}(?P<sign>=>|={1,2}|:)\s{0,4}")
+_BEFORE_SIGN = 8  # as many characters as the separator has there
 _NAME_CHARACTERS = 64
 _NAME_BACKWARDS = re.compile(r"[A-Za-z0-9_.%\[-]+")
 _SCHEME = re.compile(r"(?:bearer|basic|token|digest|apikey)\s{1,4}", re.IGNORECASE)
@@ -29,7 +31,7 @@ def replace_assigned(text: str, is_secret_name: Callable[[str], bool], mark: str
     """Return `text` with `mark` for each value whose name `is_secret_name`."""
     parts: list[str] = []
     done = 0
-    for separator in _SEPARATOR.finditer(text):
+    for separator in _separators(text):
         if separator.start() < done:
             continue
         before = text[max(done, separator.start() - _NAME_CHARACTERS) : separator.start()]
@@ -42,6 +44,20 @@ def replace_assigned(text: str, is_secret_name: Callable[[str], bool], mark: str
         parts += text[done : span[0]], mark
         done = span[1]
     return "".join([*parts, text[done:]]) if parts else text
+
+
+def _separators(text: str) -> Iterator[re.Match[str]]:
+    """Yield the matches of the separator, found by their signs: a text has few."""
+    end = 0
+    while (sign := _SIGN.search(text, end)) is not None:
+        at = sign.start()
+        # The regex looks at each character before it finds a sign; from here it need not.
+        start = max(end, at - _BEFORE_SIGN)
+        found = _SEPARATOR.search(text, start)
+        if found is None:
+            return
+        yield found
+        end = found.end()
 
 
 def _value(text: str, separator: re.Match[str], name: str, before: str) -> tuple[int, int] | None:

@@ -26,7 +26,7 @@ fail_closed    Kafka has the event with all its replicas: so do what it tells of
 class CertaintyByAction:
     """The certainty of each action, with a default."""
 
-    __slots__ = ("_by_action", "_default")
+    __slots__ = ("_by_action", "_default", "is_best_effort")
 
     def __init__(self, by_action: Mapping[str, Certainty], default: Certainty) -> None:
         """Take the words of actions and of the rest; raises SettingsError for an unknown one."""
@@ -34,6 +34,8 @@ class CertaintyByAction:
             _check(name, certainty)
         self._by_action = dict(by_action)
         self._default = default
+        self.is_best_effort = default == "best_effort" and not by_action
+        """Whether every action is, where a call does not choose."""
 
     def of(self, action: object, chosen: Certainty | None) -> Certainty:
         """Return what was chosen for this call, or the action's, or the default."""

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import hashlib
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 __all__ = ["changes_between", "snapshot"]
 
 _ABSENT: Any = object()
+_SECRET_KEY = os.urandom(16)  # digests are compared within this process, and shown to nobody
 _MAX_DEPTH = 16
 _MAX_VALUES = 20_000
 _MAX_TEXT = 2048
@@ -34,7 +37,8 @@ def changes_between(before: Any, after: Any, *, limit: int = 100) -> list[Change
     members, so a creation and a deletion list every field. Mappings and objects are compared member
     by member; lists as a whole, in order; sets without. At most `limit` changes are listed; one
     more, of the field `…`, says how many are not. A text is cut at 2,048 characters and a list at
-    100 items. Neither side is altered; for an object that changes in place see `snapshot`.
+    100 items. Of pydantic's secrets it is told that they differ, marked `redacted`, and neither
+    value. Neither side is altered; for an object that changes in place see `snapshot`.
     """
     before, after = snapshot(before), snapshot(after)
     if not isinstance(before, dict | None) or not isinstance(after, dict | None):
@@ -72,12 +76,35 @@ def _compare(path: str, before: Change, after: Change) -> Iterator[Change]:
         if isinstance(old, dict) and isinstance(new, dict):
             yield from _compare(field, old, new)
         elif type(old) is not type(new) or old != new:  # 1, 1.0 and True differ to a reader
-            change = {"field": field}
+            change: Change = {"field": field}
+            if isinstance(old, _Secret) or isinstance(new, _Secret):
+                change["redacted"] = True
             if old is not _ABSENT:
                 change["before"] = _cut(old)
             if new is not _ABSENT:
                 change["after"] = _cut(new)
             yield change
+
+
+class _Secret(str):
+    """What stands for a secret: reads as the mark, and is equal only to that of the same secret."""
+
+    __slots__ = ("_digest",)
+    _digest: bytes
+
+    def __new__(cls, value: object) -> Self:
+        made = super().__new__(cls, "[redacted]")
+        raw = value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+        made._digest = hashlib.blake2b(raw, key=_SECRET_KEY).digest()
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Secret) and self._digest == other._digest
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
 
 
 class _Snapshot:
@@ -89,6 +116,8 @@ class _Snapshot:
 
     def __call__(self, value: Any) -> Any:
         self._left -= 1
+        if isinstance(value, _Secret):
+            return value
         for kinds, convert in _LEAVES:
             if isinstance(value, kinds):
                 return convert(value)
@@ -101,6 +130,8 @@ class _Snapshot:
             self._inside.discard(id(value))
 
     def _container(self, value: Any) -> Any:
+        if hasattr(type(value), "get_secret_value"):
+            return _Secret(value.get_secret_value())
         if isinstance(value, set | frozenset):
             # Sorted as text: what a set holds need not be comparable, and its order means nothing.
             return sorted(map(self, value), key=repr)
@@ -165,6 +196,8 @@ _LEAVES: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
 
 
 def _cut(value: Any) -> Any:
+    if isinstance(value, _Secret):
+        return str.__str__(value)  # the mark alone
     if isinstance(value, str):
         return value if len(value) <= _MAX_TEXT else f"{value[:_MAX_TEXT]}…"
     if isinstance(value, list):

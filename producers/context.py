@@ -55,7 +55,7 @@ class BoundMembers(dict[str, Any]):
     def __init__(self, members: Members) -> None:
         super().__init__(members)
         self.clean_for: object = None
-        """The Redactor that has found nothing in them."""
+        """What has found no secret in them, a Redactor's inspection."""
 
 
 class _Scope:
@@ -179,22 +179,34 @@ def add_bound(fields: Fields) -> None:
     """
     scope = _scope.get()
     trace_id = current_trace_id()
-    if scope is None and trace_id is None:
-        return
-    given: Mapping[str, Any] = {} if scope is None else scope.ready()
-    for name in ("actor", "account"):
-        if name in given and fields.get(name) is None:
-            fields[name] = given[name]
+    if scope is None:
+        if trace_id is None:
+            return
+        given: Mapping[str, Any] = {}
+    else:
+        given = scope.ready()
+        if "actor" in given and fields.get("actor") is None:
+            fields["actor"] = given["actor"]
+        if "account" in given and fields.get("account") is None:
+            fields["account"] = given["account"]
     context, own = given.get("context"), fields.get("context")
     if own is None and trace_id is None:
         if context:
             fields["context"] = context
-        return
+    elif own is None or isinstance(own, dict | Context | Mapping):
+        fields["context"] = _merged(context, own, trace_id)
+
+
+def _merged(context: Members | None, own: Any, trace_id: str | None) -> Fields:
+    merged = {} if context is None else {**context}
+    if trace_id is not None:
+        merged["trace_id"] = trace_id
     if isinstance(own, Context):
         own = msgspec.to_builtins(own)
-    if own is None or isinstance(own, Mapping):
-        trace = {} if trace_id is None else {"trace_id": trace_id}
-        fields["context"] = {**(context or {}), **trace, **_without_none(own or {})}
+    for name, value in (own or {}).items():
+        if value is not None:
+            merged[name] = value  # noqa: PERF403 -- in place is quicker than three dictionaries
+    return merged
 
 
 def _without_none(members: Members) -> Fields:

@@ -255,7 +255,7 @@ class Outbox:
         memory = self._memory
         with self._lock:
             for _ in range(_FORGET_AT_ONCE):
-                if not memory or not memory[0].done:
+                if not memory or not memory[0]._state:  # pending; `done` would be a call for each
                     return False
                 memory.popleft()
         return True

@@ -141,7 +141,10 @@ class AuditProducer:
         for good. What goes wrong later is told by the handle.
         """
         filled: dict[str, Any] = {**(event or {}), **fields}
-        certainty = self._certainty.of(filled.get("action"), delivery)
+        if delivery is None and self._certainty.is_best_effort:
+            certainty: Certainty = "best_effort"
+        else:
+            certainty = self._certainty.of(filled.get("action"), delivery)
         if certainty != "best_effort":
             refuse_in_event_loop()
         stamped = filled.get("producer") is not None

@@ -1,6 +1,7 @@
 """The pytest plugin: `audit_events`, a RecordingProducer for each test, with nothing bound.
 
-pytest finds it by its entry point. It imports nothing until a test asks for the fixture.
+pytest finds it by its entry point, and with it loads the SDK that the service imports anyway; the
+rest is imported when a test asks for the fixture.
 """
 
 from __future__ import annotations

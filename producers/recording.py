@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, ParamSpec, Protocol, Self, TypeVar, cast
 
 from auditbus.producers.changes import changes_between, snapshot
 from auditbus.runtime.errors import PublishError
@@ -29,8 +29,9 @@ _OPTIONS = ("delivery", "timeout_s")
 class Emitter(Protocol):
     """What takes events: an AuditProducer, a RecordingProducer."""
 
-    def emit(self, event: Mapping[str, Any] | None = None, /, **options: Any) -> Any:
-        """Take one event."""
+    @property
+    def emit(self) -> Callable[..., Any]:
+        """Take one event. As a property, because each `emit` names its own options."""
 
 
 class Recording:
@@ -82,9 +83,8 @@ class Recording:
         traceback: TracebackType | None,
     ) -> None:
         """Emit; never swallows the block's exception."""
-        fields = self._finished(error)
         try:
-            self._audit.emit(fields, **self._options)
+            self._audit.emit(self._finished(error), **self._options)
         except Exception as lost:  # noqa: BLE001 -- the service's own result comes first
             self._lost(lost, error)
 
@@ -99,9 +99,9 @@ class Recording:
         traceback: TracebackType | None,
     ) -> None:
         """Emit as in sync code; where that waits for Kafka, the event loop goes on meanwhile."""
-        fields = self._finished(error)
-        emit_async = getattr(self._audit, "emit_async", None)
         try:
+            fields = self._finished(error)
+            emit_async = getattr(self._audit, "emit_async", None)
             if emit_async is None:
                 self._audit.emit(fields, **self._options)
             else:
@@ -115,7 +115,7 @@ class Recording:
             **self._fields,
             "targets": self.targets,
             "changes": self.changes,
-            "metadata": {**self.metadata, "duration_ms": duration_ms},
+            "metadata": {**(self.metadata or {}), "duration_ms": duration_ms},
         }
         if error is not None:
             fields.update(outcome="failure", error=error_of(error))
@@ -150,8 +150,7 @@ class _Call(Recording):
     ) -> None:
         super().__init__(audit, **fields)
         self._arguments = arguments
-        if more := self._ask(sources["fields"]):
-            self.update(**more)
+        self._ask(sources["fields"], lambda more: self.update(**(more or {})))
         if (targets := self._ask(sources["targets"])) is not None:
             self.targets = targets
         self._changes_of = sources["changes"]
@@ -197,9 +196,13 @@ def recorded(
     fixed    fields that are always the same.
 
     The result, the exception and the signature are the function's own. Where one of the three
-    functions raises, that is logged, and the event lacks those fields. Raises TypeError for a
-    generator, sync or async: its call returns before it has done anything.
+    functions raises, or gives what can't be used, that is logged, and the event lacks those fields;
+    where `audit` raises, the event is lost, and that is logged. Raises TypeError for a generator,
+    sync or async (its call returns before it has done anything), and for `metadata` that is no
+    mapping.
     """
+    if not isinstance(fixed.get("metadata") or {}, Mapping):
+        raise TypeError("metadata: a mapping")  # here, rather than in each call
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
@@ -210,9 +213,8 @@ def recorded(
         sources = {"targets": targets, "changes": changes, "fields": fields}
 
         def begin(args: tuple[Any, ...], kwargs: Fields) -> _Call:
-            emitter: Any = audit if hasattr(audit, "emit") else audit()
             arguments = _arguments(signature, args, kwargs)
-            return _Call(emitter, {**fixed, "action": action}, arguments, sources)
+            return _Call(_emitter(audit), {**fixed, "action": action}, arguments, sources)
 
         if inspect.iscoroutinefunction(function):
 
@@ -235,6 +237,25 @@ def recorded(
         return recorded_sync
 
     return decorate
+
+
+class _NoEmitter:
+    """Stands in where the function that gives the producer raised: the call must go on."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def emit(self, *_: Any, **__: Any) -> Any:
+        raise self._error
+
+
+def _emitter(audit: Emitter | Callable[[], Emitter]) -> Emitter:
+    if hasattr(audit, "emit"):
+        return cast("Emitter", audit)  # a Mock is callable, too
+    try:
+        return audit()
+    except Exception as error:  # noqa: BLE001 -- the service's own
+        return _NoEmitter(error)
 
 
 def _arguments(

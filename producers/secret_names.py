@@ -54,22 +54,23 @@ class SecretNames:
         self._allowed = frozenset(_joined(name) for name in allowed)
         self._window = max([_MAX_WINDOW, *(len(_WORDS(name)) for name in more)])
         self._remembered: dict[str, bool] = {}
+        self._remembered_paths: dict[str, bool] = {}
 
     def __call__(self, name: str) -> bool:
         """Tell whether a value of that name is a secret."""
         verdict = self._remembered.get(name)
         if verdict is None:
             verdict = self._judge(name[-_MAX_NAME_CHARACTERS:])
-            if len(name) > _MAX_REMEMBERED_CHARACTERS:
-                return verdict
-            if len(self._remembered) >= _MAX_REMEMBERED:  # names made of data: begin anew
-                self._remembered.clear()
-            self._remembered[name] = verdict
+            _remember(self._remembered, name, verdict)
         return verdict
 
     def in_path(self, path: str) -> bool:
         """Tell whether any segment of `user.credentials[0].value` is the name of a secret."""
-        return any(self(segment) for segment in _SEGMENTS(path) if segment)
+        verdict = self._remembered_paths.get(path)
+        if verdict is None:
+            verdict = any(self(segment) for segment in _SEGMENTS(path) if segment)
+            _remember(self._remembered_paths, path, verdict)
+        return verdict
 
     def _judge(self, name: str) -> bool:
         words = [word.lower() for word in _WORDS(name)]
@@ -92,6 +93,13 @@ class SecretNames:
         if stem not in _TERMS and not stem.endswith(_GLUED_ENDS):
             return False
         return not rest or rest[-1] not in _HARMLESS_ENDS
+
+
+def _remember(verdicts: dict[str, bool], name: str, verdict: bool) -> None:
+    if len(name) <= _MAX_REMEMBERED_CHARACTERS:
+        if len(verdicts) >= _MAX_REMEMBERED:  # names made of data: begin anew
+            verdicts.clear()
+        verdicts[name] = verdict
 
 
 def _joined(name: str) -> str:

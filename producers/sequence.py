@@ -40,4 +40,4 @@ class Stamp:
 
     def splice(self, raw: bytes, seq: int) -> bytes:
         """Return the event `raw`, an object that has no `producer`, with the stamp at its end."""
-        return b"%b%b%d}}" % (raw[:-1], self._head, seq)
+        return raw[:-1] + (self._head + b"%d}}" % seq)

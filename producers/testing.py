@@ -6,8 +6,6 @@ fixture `audit_events`.
 
 from __future__ import annotations
 
-import difflib
-import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +16,8 @@ from typing import Any, Self, Unpack
 import orjson
 
 from auditbus.producers.assembly import EventAssembler
+from auditbus.producers.certainty import Certainty, CertaintyByAction, refuse_in_event_loop
+from auditbus.producers.expectations import explained, matches, shown
 from auditbus.producers.fields import EventFields
 from auditbus.producers.metrics import ProducerMetrics
 from auditbus.producers.redaction import Redactor
@@ -51,7 +51,9 @@ class RecordingProducer:
     """Takes what an AuditProducer takes, and keeps it.
 
     Context, redaction, filling and validation are the real ones: `events` holds what would have
-    reached Kafka, parsed, in order. Every delivery is acknowledged at once. Safe between threads.
+    reached Kafka, parsed, in order, without the producer's own stamp. Every delivery is
+    acknowledged at once; what would wait for that is refused in an event loop all the same. Safe
+    between threads.
     """
 
     def __init__(
@@ -60,15 +62,14 @@ class RecordingProducer:
         operator_account: str = "system",
         catalogue: Catalogue | None = None,
         redactor: Redactor | None = None,
-        delivery: Mapping[str, str] | None = None,
-        default_delivery: str = "best_effort",
+        delivery: Mapping[str, Certainty] | None = None,
+        default_delivery: Certainty = "best_effort",
     ) -> None:
-        """Take the settings of AuditProducer that do not concern Kafka."""
+        """Take the settings of AuditProducer that do not concern Kafka; raises SettingsError."""
         self._assemble = EventAssembler(
             operator_account, catalogue or Catalogue.builtin(), redactor
         )
-        self._delivery = dict(delivery or {})
-        self._default_delivery = default_delivery
+        self._certainty = CertaintyByAction(delivery or {}, default_delivery)
         self._lock = threading.Lock()
         self._events: list[Event] = []
         self._error: Exception | None = None
@@ -94,22 +95,31 @@ class RecordingProducer:
         finally:
             self._error = None
 
-    def certainty_of(self, action: object) -> str:
+    def certainty_of(self, action: object) -> Certainty:
         """Return the certainty that was asked for this action."""
-        name = action if isinstance(action, str) else ""
-        return self._delivery.get(name, self._default_delivery)
+        return self._certainty.of(action, None)
 
     def emit(
         self,
         event: Mapping[str, Any] | None = None,
         /,
         *,
-        delivery: str | None = None,  # noqa: ARG002 -- AuditProducer's: here all is acknowledged
-        timeout_s: float = 10.0,  # noqa: ARG002
+        delivery: Certainty | None = None,
+        timeout_s: float = 10.0,  # noqa: ARG002 -- AuditProducer's: here all is acknowledged
         **fields: Unpack[EventFields],
     ) -> Acknowledged:
-        """Keep one event. Raises InvalidEvent, ProducerClosed, and what `failing` was given."""
-        raw, _, event_id = self._assemble({**(event or {}), **fields})
+        """Keep one event.
+
+        Raises InvalidEvent, ProducerClosed, what `failing` was given, and WouldBlock where the
+        AuditProducer would.
+        """
+        filled: dict[str, Any] = {**(event or {}), **fields}
+        if self._certainty.of(filled.get("action"), delivery) != "best_effort":
+            refuse_in_event_loop()
+        return self._keep(filled)
+
+    def _keep(self, fields: dict[str, Any]) -> Acknowledged:
+        raw, _, event_id = self._assemble(fields)
         if self._error is not None:
             raise self._error
         with self._lock:
@@ -126,20 +136,22 @@ class RecordingProducer:
         timeout_s: float = 10.0,
         **fields: Unpack[EventFields],
     ) -> Acknowledged:
-        """Do as `emit`."""
-        return self.emit(event, timeout_s=timeout_s, **fields)
+        """Do as `emit` with `delivery` so."""
+        return self.emit(event, delivery="acknowledged", timeout_s=timeout_s, **fields)
 
     async def emit_async(
         self,
         event: Mapping[str, Any] | None = None,
         /,
         *,
-        delivery: str | None = None,
-        timeout_s: float = 10.0,
+        delivery: Certainty | None = None,
+        timeout_s: float = 10.0,  # noqa: ARG002
         **fields: Unpack[EventFields],
     ) -> Acknowledged:
-        """Do as `emit`."""
-        return self.emit(event, delivery=delivery, timeout_s=timeout_s, **fields)
+        """Do as `emit`, in an event loop too."""
+        filled: dict[str, Any] = {**(event or {}), **fields}
+        self._certainty.of(filled.get("action"), delivery)  # refuses an unknown word
+        return self._keep(filled)
 
     def metrics(self) -> ProducerMetrics:
         """Count what is kept: all of it is acknowledged."""
@@ -179,86 +191,15 @@ class RecordingProducer:
         """
         __tracebackhide__ = True
         events = self.events
-        matching = [event for event in events if _matches(event, expected)]
+        matching = [event for event in events if matches(event, expected)]
         if len(matching) == count or (matching and count is None):
             return matching[0] if matching else {}
-        raise AssertionError(_explained(events, matching, expected, count))
+        raise AssertionError(explained(events, matching, expected, count))
 
     def assert_nothing_recorded(self, **unexpected: Any) -> None:
         """Assert that no event holds this; without arguments, that there is none at all."""
         __tracebackhide__ = True
-        matching = [event for event in self.events if _matches(event, unexpected)]
+        matching = [event for event in self.events if matches(event, unexpected)]
         if matching:
-            shown = "\n".join(_shown(event) for event in matching[:3])
-            raise AssertionError(f"{len(matching)} audit events recorded, none expected:\n{shown}")
-
-
-def _matches(actual: Any, expected: Any) -> bool:
-    if callable(expected):
-        return bool(expected(actual))
-    if isinstance(expected, Mapping):
-        return isinstance(actual, dict) and all(
-            _matches(actual.get(name), value) for name, value in expected.items()
-        )
-    if isinstance(expected, list | tuple):
-        return (
-            isinstance(actual, list)
-            and len(actual) == len(expected)
-            and all(map(_matches, actual, expected))
-        )
-    return type(actual) is type(expected) and bool(actual == expected)
-
-
-def _explained(
-    events: list[Event], matching: list[Event], expected: Event, count: int | None
-) -> str:
-    if not events:
-        return f"no audit event was recorded; expected:\n{_shown(expected)}"
-    if matching:
-        return f"{len(matching)} audit events match, expected {count}:\n{_shown(expected)}"
-    closest = max(events, key=lambda event: _likeness(event, expected))
-    wanted, found = _shown(_readable(expected)), _shown(_shaped(closest, expected))
-    diff = "\n".join(
-        line
-        for line in difflib.ndiff(wanted.splitlines(), found.splitlines())
-        if not line.startswith("?")
-    )
-    actions = ", ".join(str(event.get("action")) for event in events[:20])
-    return (
-        f"no audit event matches ({len(events)} recorded: {actions}).\n"
-        f"The closest (- expected, + recorded):\n{diff}"
-    )
-
-
-def _likeness(actual: Any, expected: Any) -> float:
-    """Return how much of `expected` is there, 0 to 1; the action counts most."""
-    if isinstance(expected, Mapping) and expected and isinstance(actual, dict):
-        weights = {name: 3 if name == "action" else 1 for name in expected}
-        got = sum(weights[name] * _likeness(actual.get(name), expected[name]) for name in expected)
-        return got / sum(weights.values())
-    return float(_matches(actual, expected))
-
-
-def _shaped(actual: Any, expected: Any) -> Any:
-    """Return the part of `actual` that `expected` speaks of."""
-    if isinstance(expected, Mapping) and isinstance(actual, dict):
-        return {
-            name: _shaped(actual[name], value) for name, value in expected.items() if name in actual
-        }
-    if callable(expected) and _matches(actual, expected):
-        return _readable(expected)
-    return actual
-
-
-def _readable(expected: Any) -> Any:
-    if callable(expected):
-        return f"<{getattr(expected, '__name__', type(expected).__name__)}>"
-    if isinstance(expected, Mapping):
-        return {name: _readable(value) for name, value in expected.items()}
-    if isinstance(expected, list | tuple):
-        return [_readable(value) for value in expected]
-    return expected
-
-
-def _shown(value: Any) -> str:
-    return json.dumps(_readable(value), indent=2, ensure_ascii=False, default=repr)
+            listed = "\n".join(shown(event) for event in matching[:3])
+            raise AssertionError(f"{len(matching)} audit events recorded, none expected:\n{listed}")

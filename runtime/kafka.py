@@ -42,6 +42,8 @@ def client_config(kafka: KafkaSettings) -> dict[str, Option]:
     config: dict[str, Option] = {
         "bootstrap.servers": kafka.bootstrap_servers,
         "security.protocol": kafka.security_protocol,
+        # By default 10 s: a group would stand still for that long after its broker is back.
+        "reconnect.backoff.max.ms": 2_000,
         "error_cb": _report_error,
         "logger": logging.getLogger(LIBRDKAFKA_LOGGER),
     }

@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    StringConstraints,
     ValidationError,
     model_validator,
 )
@@ -58,6 +59,10 @@ def _split(value: object) -> object:
 
 
 _Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+_Origin = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.*:\[\]-]+$")]
+_Origins = Annotated[tuple[_Origin, ...], BeforeValidator(_split)]
 
 
 class KafkaSettings(_Section):
@@ -156,6 +161,8 @@ class ForwarderSettings(_Section):
     """Address of /healthz, /readyz and /metrics."""
     health_port: int = Field(9103, ge=0, le=65535)
     """Port of /healthz, /readyz and /metrics; 0 takes a free one."""
+    buffer_mb: int = Field(64, ge=4, le=4096)
+    """Most megabytes of events held by all destinations together; each has the same part."""
 
 
 _Role = Literal["member", "auditor", "administrator"]
@@ -180,7 +187,7 @@ class OidcSettings(_Section):
     """Sign-in by OpenID Connect. Off unless `issuer` is set."""
 
     issuer: str = Field(
-        "", pattern=r"^(https://\S+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?\S*)?$"
+        "", pattern=r"^(https://\S+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/\S*)?)?$"
     )
     """Issuer of the provider, exactly as it calls itself; https, but on this machine."""
     name: str = "OpenID Connect"
@@ -228,7 +235,7 @@ class ConsoleSettings(_Section):
     """Further host names it answers to, separated by commas. IP addresses and localhost always."""
     trusted_proxies: _Words = ()
     """Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed."""
-    embed_origins: _Words = ()
+    embed_origins: _Origins = ()
     """Origins whose pages may show the screen in a frame, `https://app.example.com`."""
     session_hours: float = Field(12, gt=0, le=24 * 30)
     """Hours after which a person must sign in again."""

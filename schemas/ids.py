@@ -17,6 +17,7 @@ _is_uuid7 = _UUID7.fullmatch
 # The bits that RFC 9562 fixes: version 7 in the first byte after the time, variant 10 in the third.
 _VERSION = bytes(0x70 | value & 0x0F for value in range(256))
 _VARIANT = bytes(0x80 | value & 0x3F for value in range(256))
+_FREE_BITS, _FIXED_BITS = 0x0FFF_3FFF_FFFF_FFFF_FFFF, 0x7000_8000_0000_0000_0000
 _RANDOM_BYTES, _TAILS_AT_ONCE = 10, 128
 _TAIL_CHARACTERS = 22
 _DIGIT_PLACES = [place for place in range(_TAIL_CHARACTERS) if place not in {4, 9}]  # hyphens
@@ -51,7 +52,8 @@ def derived_uuid7(epoch_ms: int, source: str, source_id: bytes) -> str:
     SHA-256 over `source` (a format's name), a zero byte and `source_id` (what is unique there).
     """
     digest = hashlib.sha256(b"%b\0%b" % (source.encode(), source_id)).digest()
-    return _time_part(epoch_ms) + _tails_of(digest[:_RANDOM_BYTES])[0]
+    digits = f"{int.from_bytes(digest[:_RANDOM_BYTES]) & _FREE_BITS | _FIXED_BITS:020x}"
+    return f"{_time_part(epoch_ms)}{digits[:4]}-{digits[4:8]}-{digits[8:]}"
 
 
 def is_uuid7(text: str) -> bool:

@@ -30,9 +30,10 @@ from auditbus.schemas.event import (
     AuditEvent,
 )
 from auditbus.schemas.ids import is_uuid7
+from auditbus.schemas.strict import StrictEvent
 from auditbus.schemas.timestamps import parse_rfc3339
 
-__all__ = ["explain_mismatch", "parse_object", "validate", "validate_fields"]
+__all__ = ["explain_mismatch", "parse_object", "strict_view", "validate", "validate_fields"]
 
 _action_match = re.compile(ACTION_PATTERN).fullmatch
 _MAX_ACTION_CHARACTERS = 100  # as the pattern says: nothing longer gets a place in the cache
@@ -78,9 +79,25 @@ def validate_fields(
         event = msgspec.convert(fields, AuditEvent)
     except msgspec.ValidationError as error:
         raise explain_mismatch(error) from None
-    _check_values(event, broker_time_ms)
-    if event.metadata:
-        _check_metadata(event.metadata, size_bytes)
+    _check_identity(event, broker_time_ms)
+    _check_values(event, size_bytes)
+    return event
+
+
+def strict_view(
+    fields: dict[str, Any], size_bytes: int, *, broker_time_ms: int, is_new: bool
+) -> StrictEvent | None:
+    """Return the view of an event that is valid and holds only what the schema names; else None.
+
+    `is_new` tells that the caller has just made `id` and `occurred_at`: they need no proof.
+    """
+    try:  # reserved names are unknown ones
+        event = msgspec.convert(fields, StrictEvent)
+        if not is_new:
+            _check_identity(event, broker_time_ms)
+        _check_values(event, size_bytes)
+    except (msgspec.ValidationError, InvalidEvent):
+        return None
     return event
 
 
@@ -151,32 +168,37 @@ def _is_action(text: str) -> bool:
     return _action_match(text) is not None
 
 
-# What is made in one millisecond bears one text.
-_parse_recent = lru_cache(maxsize=_RECENT_TEXTS)(parse_rfc3339)
+@lru_cache(maxsize=_RECENT_TEXTS)
+def _epoch_ms(text: str) -> float:
+    """Return milliseconds since 1970; what is made in one of them bears one text."""
+    return parse_rfc3339(text).timestamp() * 1000
 
 
-def _check_values(event: AuditEvent, broker_time_ms: int | None) -> None:
+def _check_identity(event: AuditEvent, broker_time_ms: int | None) -> None:
     if not is_uuid7(event.id):
         _refuse(RejectCode.INVALID_VALUE, "id", "not a UUIDv7 (RFC 9562)")
+    try:
+        occurred_at_ms = _epoch_ms(event.occurred_at)
+    except ValueError as error:
+        _refuse(RejectCode.INVALID_VALUE, "occurred_at", str(error))
+    # Compared as numbers: quicker, and a broker's time may lie past what a datetime holds.
+    if broker_time_ms is not None and abs(occurred_at_ms - broker_time_ms) > _MAX_DISTANCE_MS:
+        _refuse(
+            RejectCode.INVALID_VALUE,
+            "occurred_at",
+            f"more than {MAX_YEARS_FROM_BROKER_TIME} years from the broker's time",
+        )
+
+
+def _check_values(event: AuditEvent, size_bytes: int) -> None:
     if event.schema_version != SCHEMA_VERSION:
         _refuse(RejectCode.WRONG_TYPE, "schema_version", f"must be {SCHEMA_VERSION}")
     if len(event.action) > _MAX_ACTION_CHARACTERS or not _is_action(event.action):
         _refuse(RejectCode.INVALID_VALUE, "action", f"does not match {ACTION_PATTERN}")
     if event.account is not None and not event.account.id:
         _refuse(RejectCode.INVALID_VALUE, "account.id", "is empty")
-    try:
-        occurred_at = _parse_recent(event.occurred_at)
-    except ValueError as error:
-        _refuse(RejectCode.INVALID_VALUE, "occurred_at", str(error))
-    if broker_time_ms is not None:
-        # Compared as numbers: quicker, and a broker's time may lie past what a datetime holds.
-        distance_ms = abs(occurred_at.timestamp() * 1000 - broker_time_ms)
-        if distance_ms > _MAX_DISTANCE_MS:
-            _refuse(
-                RejectCode.INVALID_VALUE,
-                "occurred_at",
-                f"more than {MAX_YEARS_FROM_BROKER_TIME} years from the broker's time",
-            )
+    if event.metadata:
+        _check_metadata(event.metadata, size_bytes)
 
 
 def _check_metadata(metadata: dict[str, Any], size_bytes: int) -> None:

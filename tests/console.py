@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+import uvicorn
 from clickhouse_connect.driver.client import Client
 from fastapi import FastAPI
 from pydantic import SecretStr
@@ -49,3 +54,24 @@ def program(app: FastAPI, token: str = ADMINISTRATOR) -> TestClient:
     """Return a client that sends `token` as a program does, and nothing else."""
     headers: Mapping[str, str] = {"authorization": f"Bearer {token}"} if token else {}
     return TestClient(app, ORIGIN, follow_redirects=False, headers=headers)
+
+
+@contextmanager
+def serving(app: FastAPI, **config: Any) -> Iterator[str]:
+    """Serve `app` by uvicorn until the block ends; yield its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1, **config)
+        )
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            deadline = time.monotonic() + 30
+            while not server.started:
+                assert thread.is_alive()
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(30)

@@ -54,7 +54,9 @@ class Line:
     def listed(self) -> dict[str, dict[str, Any]]:
         result = self.run("list", "--format", "json")
         assert result.exit_code == 0, result.stderr
-        return {row["name"]: row for row in map(json.loads, result.stdout.splitlines())}
+        # A forwarder in this process may log meanwhile, into the output that is caught here.
+        lines = [line for line in result.stdout.splitlines() if line.startswith("{")]
+        return {row["name"]: row for row in map(json.loads, lines)}
 
     def wait(self, name: str, **expected: Any) -> dict[str, Any]:
         found: dict[str, Any] = {}

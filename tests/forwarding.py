@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
+from prometheus_client import REGISTRY
 
 from auditbus.deploy.local.child import Child
 from auditbus.runtime.consumer_groups import group_progress
@@ -20,7 +21,13 @@ from auditbus.runtime.kafka import new_producer
 from auditbus.runtime.settings import Settings
 from auditbus.sinks.siem import run
 from tests.oracle import judge
-from tests.pipeline import environment_of, event, read_topic, settings_with_topics
+from tests.pipeline import (
+    environment_of,
+    event,
+    read_topic,
+    settings_with_topics,
+    wait_until,
+)
 from tests.receivers.elasticsearch import API_KEY
 from tests.receivers.otlp import TOKEN as OTLP_TOKEN
 from tests.receivers.splunk import TOKEN as HEC_TOKEN
@@ -201,3 +208,28 @@ def committed(settings: Settings, destination: str) -> Mapping[int, int]:
         for progress in group_progress(settings.kafka, f"forwarder.{destination}", topic)
         if progress.committed is not None
     }
+
+
+def wait_until_committed(
+    settings: Settings, destination: str, count: int, *, deadline_s: float = 60.0
+) -> None:
+    """Wait until a destination's group has committed so many events in all."""
+    wait_until(
+        lambda: sum(committed(settings, destination).values()) == count,
+        deadline_s=deadline_s,
+        what=f"{count} committed",
+    )
+
+
+def metric(name: str, **labels: str) -> float | None:
+    """Return a metric of this process, where the forwarder runs in it."""
+    return REGISTRY.get_sample_value(name, labels)
+
+
+def wait_for_alarm(destination: str, code: str, *, deadline_s: float = 40.0) -> None:
+    """Wait until a destination asks for a person."""
+    wait_until(
+        lambda: metric("audit_sink_alarm", sink=destination, code=code) == 1,
+        deadline_s=deadline_s,
+        what=f"the alarm {code}",
+    )

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from auditbus.runtime.settings import Settings
+from auditbus.schemas import Catalogue
 from auditbus.sinks.siem.destinations.syslog.message import message_encoder
 from auditbus.sinks.siem.destinations.syslog.settings import SyslogSettings
 from auditbus.sinks.siem.encodings import read_event
@@ -89,8 +90,8 @@ def syslog(
         table["framing"] = "newline"
     if transport == "tls":
         table["ca_file"] = str(certificates.ca)
-        table["cert_file"] = str(certificates.client)
-        table["key_file"] = str(certificates.client_key)
+        table["client_certificate_file"] = str(certificates.client)
+        table["client_key_file"] = str(certificates.client_key)
     return table
 
 
@@ -107,7 +108,7 @@ def publish(settings: Settings, events: list[dict[str, Any]]) -> dict[str, bytes
 
 def check_parsed(records: list[Record], values: dict[str, bytes], table: Table) -> None:
     """Compare what a daemon parsed, field by field, with what was sent."""
-    encode = message_encoder(SyslogSettings.model_validate(table))
+    encode = message_encoder(SyslogSettings.model_validate(table), Catalogue.builtin())
     for record in records:
         value = values[record.id]
         sent = encode(read_event(KafkaRecord(0, 0, -1, None, value, ())))

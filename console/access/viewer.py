@@ -7,8 +7,10 @@ pinned, the key is the one that `kid` names, and issuer, audience and lifetime a
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +26,27 @@ from auditbus.console.access.sign_in_errors import SignInRefused
 
 __all__ = ["MAX_LIFETIME_S", "Viewer", "ViewerTokens", "public_key_of"]
 
-ALGORITHMS = ["EdDSA", "Ed25519"]  # one algorithm, two names: RFC 8037, RFC 9864
+_ALGORITHMS = ["EdDSA", "Ed25519"]  # here one algorithm by two names: RFC 8037, RFC 9864
 MAX_LIFETIME_S = 15 * 60
 _LEEWAY_S = 30
 _MAX_LENGTH = 3_500  # what a cookie holds
 _MAX_ACCOUNTS = 100
 _MAX_TEXT = 255
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")  # RFC 7515 §7.1
 _KEY_MEMBERS = ("crv", "kty", "x")
+
+
+def _registry() -> jws.JWSRegistry:
+    """Return the one of our algorithm. It allows nothing else, `none` least of all."""
+    # The older name may mean other curves too, of which the library warns; our keys have but one.
+    older = copy(jws.JWSRegistry.algorithms["Ed25519"])
+    older.name = "EdDSA"
+    registry = jws.JWSRegistry(algorithms=_ALGORITHMS)
+    registry.algorithms = {**registry.algorithms, "EdDSA": older}
+    return registry
+
+
+_REGISTRY = _registry()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +72,12 @@ class ViewerTokens:
         """Return whom it speaks for. Raises SignInRefused where anything is not as it must be."""
         if len(token) > _MAX_LENGTH:
             raise SignInRefused("The viewer token is too long.", "viewer token: length")
+        if not _COMPACT.fullmatch(token):  # it becomes a cookie as it is
+            raise _refused("not a token")
         key = self._key(token)
         try:
             public = OKPKey.import_key(orjson.loads(key.public_key))
-            claims = jwt.decode(token, public, algorithms=ALGORITHMS).claims
+            claims = jwt.decode(token, public, registry=_REGISTRY).claims
             self._check(claims, key)
         except (JoseError, ValueError, TypeError) as error:
             reason = str(getattr(error, "error", "") or "signature")

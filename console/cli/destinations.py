@@ -123,8 +123,8 @@ def test(settings: Settings, name: str, timeout: float) -> None:
 Examples:
   auditbus destinations pause soc
 
-Kept in Kafka, so it survives restarts and holds for every forwarder. Events wait in Kafka for as
-long as it keeps them, 7 days."""
+Kept in Kafka, so it survives restarts and holds for every forwarder; a replay to it ends, and goes
+on with the same command later. Events wait in Kafka for as long as it keeps them, 7 days."""
 )
 @click.argument("name")
 @pipeline_settings

@@ -77,7 +77,7 @@ def emit(
     """Publish the events or audit records of each FILE (default, and -: standard input)."""
     source = _source(name, account)
     paths = files or (_STDIN,)
-    with _producer(settings, dry_run=dry_run) as producer:
+    with _producer(settings, source, dry_run=dry_run) as producer:
         publisher = Publisher(producer, source, account, lambda text: note(printable(text)))
         try:
             _publish_all(paths, source, publisher)
@@ -150,7 +150,9 @@ def _summarize(tally: Tally, *, dry_run: bool) -> None:
 
 
 @contextmanager
-def _producer(settings: Settings, *, dry_run: bool) -> Iterator[AuditProducer | None]:
+def _producer(
+    settings: Settings, source: SourceFormat | None, *, dry_run: bool
+) -> Iterator[AuditProducer | None]:
     if dry_run:
         yield None
         return
@@ -162,6 +164,7 @@ def _producer(settings: Settings, *, dry_run: bool) -> Iterator[AuditProducer | 
         topic=settings.kafka.topics.events,
         operator_account=settings.operator_account,
         catalogue=Catalogue.load(settings.catalogue),
+        redactor=None if source is None else source.redactor(),
         client_id="auditbus-emit",
         delivery_timeout_s=_DELIVERY_TIMEOUT_S,
         options={name: value for name, value in options.items() if isinstance(value, _PLAIN)},

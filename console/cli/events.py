@@ -6,11 +6,13 @@ import sys
 
 import click
 
-from auditbus.console.cli.csv_file import csv_stdout, write_csv
 from auditbus.console.cli.event_table import EventTable
 from auditbus.console.cli.options import event_filters, pipeline_settings
 from auditbus.console.cli.safe_text import one_line_json
 from auditbus.console.cli.terminal import note, output_console, write_json_lines
+from auditbus.console.export import ALL_COLUMNS
+from auditbus.console.export.stream import ExportStream
+from auditbus.console.export.text import csv_writer
 from auditbus.console.query.connection import connected
 from auditbus.console.query.events import EventLog
 from auditbus.console.query.predicate import Predicate
@@ -55,8 +57,11 @@ def events(settings: Settings, wanted: Predicate, limit: int, output: str) -> No
         if output == "json":
             write_json_lines(map(one_line_json, log.originals(wanted, most)))
         elif output == "csv":
-            with csv_stdout() as file:
-                write_csv(log.newest(wanted, most), file)
+            stream = ExportStream.planned(client, csv_writer(ALL_COLUMNS, bom=False), wanted, most)
+            stdout = click.get_binary_stream("stdout")
+            for piece in stream.chunks():
+                stdout.write(piece)
+            stdout.flush()
         else:
             table = EventTable(output_console())
             shown = table.print(log.newest(wanted, most))

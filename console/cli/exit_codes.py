@@ -33,6 +33,8 @@ class ExitCode(IntEnum):
     """Wrong usage, or a wrong setting."""
     UNREACHABLE = 3
     """Kafka or ClickHouse does not answer, or does not let us in."""
+    TRUNCATED = 4
+    """An export holds the newest of what matched, not all."""
 
 
 class Failure(click.ClickException):

@@ -15,7 +15,7 @@ import click
 from auditbus.console.cli.local_pipeline import find_settings
 from auditbus.console.query.addresses import parse_addresses
 from auditbus.console.query.moments import parse_since, parse_until
-from auditbus.console.query.predicate import EventFilter, Predicate, event_predicate
+from auditbus.console.query.predicate import EventFilter, event_predicate
 from auditbus.runtime.kafka import LIBRDKAFKA_LOGGER
 from auditbus.runtime.logging import configure_logging
 from auditbus.runtime.settings import LogSettings
@@ -25,6 +25,7 @@ __all__ = [
     "UNTIL",
     "event_filters",
     "event_filters_without_time",
+    "filter_options",
     "listing_format",
     "parsed",
     "pipeline_settings",
@@ -151,17 +152,26 @@ def event_filters_without_time(command: _Command) -> _Command:
 
 
 def _with_filters(command: _Command, without: tuple[str, ...]) -> _Command:
+    @wraps(command)
+    def with_predicate(*args: Any, wanted: EventFilter, **kwargs: Any) -> Any:
+        return command(*args, wanted=event_predicate(wanted), **kwargs)
+
+    return filter_options(with_predicate, without)  # type: ignore[return-value]  # as above
+
+
+def filter_options(command: _Command, without: tuple[str, ...] = ()) -> _Command:
+    """Add the filters but those of `without`, and pass them as `wanted`, an EventFilter."""
     filters = [item for item in _FILTERS if item[0] not in without]
 
     @wraps(command)
-    def with_predicate(*args: Any, **kwargs: Any) -> Any:
+    def with_filter(*args: Any, **kwargs: Any) -> Any:
         found = {name: kwargs.pop(name) for name, *_ in filters}
-        return command(*args, wanted=_predicate(found), **kwargs)
+        return command(*args, wanted=_event_filter(found), **kwargs)
 
     for name, kind, multiple, metavar, text in reversed(filters):
         option = click.option(f"--{name}", type=kind, multiple=multiple, metavar=metavar, help=text)
-        with_predicate = option(with_predicate)
-    return with_predicate  # type: ignore[return-value]  # as above
+        with_filter = option(with_filter)
+    return with_filter  # type: ignore[return-value]  # as above
 
 
 def listing_format(command: _Command) -> _Command:
@@ -176,20 +186,18 @@ def listing_format(command: _Command) -> _Command:
     )(command)
 
 
-def _predicate(found: dict[str, Any]) -> Predicate:
-    return event_predicate(
-        EventFilter(
-            accounts=found["account"],
-            users=found["user"],
-            actions=found["action"],
-            categories=found["category"],
-            outcomes=found["outcome"],
-            addresses=found["ip"],
-            countries=found["country"],
-            devices=found["device"],
-            since=found.get("since"),
-            until=found.get("until"),
-            text=found["text"],
-            ids=found["id"],
-        )
+def _event_filter(found: dict[str, Any]) -> EventFilter:
+    return EventFilter(
+        accounts=found["account"],
+        users=found["user"],
+        actions=found["action"],
+        categories=found["category"],
+        outcomes=found["outcome"],
+        addresses=found["ip"],
+        countries=found["country"],
+        devices=found["device"],
+        since=found.get("since"),
+        until=found.get("until"),
+        text=found["text"],
+        ids=found["id"],
     )

@@ -15,7 +15,7 @@ _COMMANDS = {
     "emit": (f"{_CLI}.emit", "emit", "Publish events from NDJSON."),
     "events": (f"{_CLI}.events", "events", "Show events, newest first."),
     "tail": (f"{_CLI}.tail", "tail", "Follow events as they are stored."),
-    "export": (f"{_CLI}.export", "export", "Write events to a CSV file."),
+    "export": (f"{_CLI}.export", "export", "Write events to a CSV, NDJSON or Parquet file."),
     "topics": (f"{_CLI}.topics", "topics", "Create or describe the Kafka topics."),
     "migrate": (f"{_CLI}.migrate", "migrate", "Create or upgrade the ClickHouse tables."),
     "doctor": (f"{_CLI}.doctor", "doctor", "Check settings, Kafka, ClickHouse and databases."),
@@ -26,6 +26,7 @@ _COMMANDS = {
         "List, try, pause SIEM destinations; replay to one.",
     ),
     "retention": (f"{_CLI}.retention", "retention", "List or set how long events are kept."),
+    "erase": (f"{_CLI}.erase", "erase_command", "Take a person out of the log."),
     "stream": (f"{_CLI}.roles", "stream", "Run the stream: validate, locate, route."),
     "sink": (f"{_CLI}.roles", "sink", "Run the ClickHouse sink."),
     "forwarder": (f"{_CLI}.roles", "forwarder", "Run the SIEM forwarder."),
@@ -47,7 +48,7 @@ Examples:
 
 \b
 Exit codes: 0 done, 1 some input was refused, 2 wrong usage or setting,
-3 something could not be reached.""",
+3 something could not be reached, 4 an export was truncated.""",
 )
 @click.version_option(__version__, prog_name="auditbus")
 def main() -> None:

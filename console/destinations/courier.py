@@ -14,11 +14,10 @@ from dataclasses import replace
 
 from auditbus.console.destinations.errors import ReplayFailed, ReplayRefused
 from auditbus.runtime.retry import Backoff
-from auditbus.sinks.siem.delivery import is_to_split
 from auditbus.sinks.siem.destination import DestinationSettings
 from auditbus.sinks.siem.outcomes import Accepted, Blocked, Failed, Rejected
 from auditbus.sinks.siem.records import Batch, Record
-from auditbus.sinks.siem.sender import Sender, Settlement
+from auditbus.sinks.siem.sender import Sender, Settlement, is_believed
 
 __all__ = ["Courier"]
 
@@ -95,7 +94,7 @@ def _next_tries(
     batch: Batch, settlement: Settlement, again: tuple[Record, ...]
 ) -> tuple[Batch, ...]:
     outcome = settlement.outcome
-    if isinstance(outcome, Rejected) and len(again) > 1 and is_to_split(batch, outcome):
+    if isinstance(outcome, Rejected) and len(again) > 1 and is_believed(batch, outcome):
         middle = len(again) // 2
         halves = (again[:middle], again[middle:])
         return tuple(replace(batch, records=half, attempts=0, suspect=True) for half in halves)

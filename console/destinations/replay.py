@@ -7,7 +7,6 @@ under way when it was killed comes twice; an event's id tells.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections import deque
@@ -16,19 +15,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import msgspec
 import orjson
 from clickhouse_connect.driver.client import Client as Store
 
+from auditbus.console.destinations.bookmark import Bookmark, Period, Progress, replay_key
 from auditbus.console.destinations.courier import Courier
-from auditbus.console.destinations.errors import DestinationPaused
+from auditbus.console.destinations.pausing import PauseWatch, check_open
 from auditbus.console.destinations.stored import Place, StoredEvents, StoredOriginal
 from auditbus.console.query.predicate import Predicate
 from auditbus.runtime.dead_letters import DeadLetterWriter
 from auditbus.runtime.kafka import new_producer
 from auditbus.runtime.settings import KafkaSettings
 from auditbus.schemas.event import RESERVED_FIELDS
-from auditbus.sinks.siem.control import ControlWriter, Pause, decode, pause_key, read_control
+from auditbus.sinks.siem.control import ControlWriter, decode, read_control
 from auditbus.sinks.siem.destination import Destination
 from auditbus.sinks.siem.records import Batch, Record
 from auditbus.sinks.siem.sender import Sender
@@ -38,28 +37,6 @@ __all__ = ["Period", "Replay", "ReplayPlan", "ReplayResult"]
 
 _ORIGIN = "audit.log"
 _NOWHERE = -1
-_REMEMBER_EVERY_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """When events were received. `words` are how the person said it, which names the replay."""
-
-    since: datetime
-    until: datetime
-    words: str
-
-
-class _Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a replay went; its record in the control topic. Times in ms since 1970."""
-
-    since_ms: int
-    until_ms: int
-    done: int
-    too_old: int
-    after: Place | None
-    is_finished: bool
-    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +84,11 @@ class Replay:
         """
         self._destination = destination
         self._rate = rate
-        self._key = f"replay/{destination.name}/{_identity(wanted, period)}"
+        self._kafka = kafka
+        self._key = replay_key(destination.name, wanted, period)
         records = read_control(kafka)
-        _check_open(records, destination.name)
-        found = decode(_Progress, records[self._key]) if self._key in records else None
+        check_open(records, destination.name)
+        found = decode(Progress, records[self._key]) if self._key in records else None
         is_unfinished = found is not None and not found.is_finished and not restart
         self._before = found if is_unfinished else None
         self._was_finished = found is not None and found.is_finished
@@ -126,6 +104,7 @@ class Replay:
         self._tally = Tally()
         self._stop = threading.Event()
         self._too_old = 0
+        self._is_cut_short = False
 
     def plan(self) -> ReplayPlan:
         """Count without sending."""
@@ -144,7 +123,7 @@ class Replay:
 
         `on_settled` is called with the count of events that were just settled. Interrupted, or
         refused by the destination, it can be run again. Raises ReplayRefused, ReplayFailed,
-        DeliveryFailed.
+        DeliveryFailed, and DestinationPaused where somebody pauses it meanwhile.
         """
         settings = self._destination.settings
         client = self._destination.kind.connect(settings)
@@ -152,35 +131,44 @@ class Replay:
         courier = Courier(sender, settings, self._stop)
         window = 1 if self._destination.kind.ordered else settings.requests_in_flight
         under_way: deque[tuple[_Slice, Future[bool]]] = deque()
-        memory = _Memory(self._memory, self._key, self._period, self._before)
+        bookmark = Bookmark(self._memory, self._key, self._period, self._before)
         pool = ThreadPoolExecutor(window)
+        pause = PauseWatch(self._kafka, self._destination.name, self._stop)
         try:
             for part in self._paced(self._cut()):
+                if self._stop.is_set():
+                    break
                 under_way.append((part, pool.submit(courier.carry, part.batch)))
                 if len(under_way) == window:
-                    self._settle(under_way, memory, on_settled)
+                    self._settle(under_way, bookmark, on_settled)
             while under_way:
-                self._settle(under_way, memory, on_settled)
-            memory.finish()
+                self._settle(under_way, bookmark, on_settled)
+            pause.check()
+            bookmark.finish()
         finally:
             self._stop.set()
             pool.shutdown(cancel_futures=True)
+            pause.close()
             client.close()
-            memory.write()
-        done = memory.done - (self._before.done if self._before else 0)
+            bookmark.write()
+        done = bookmark.done - (self._before.done if self._before else 0)
         return ReplayResult(done, self._too_old, self._tally.counts)
 
     def _settle(
         self,
         under_way: deque[tuple[_Slice, Future[bool]]],
-        memory: _Memory,
+        bookmark: Bookmark,
         on_settled: Callable[[int], object],
     ) -> None:
-        """Wait for the oldest of those under way: the memory moves in order."""
+        """Wait for the oldest of those under way: the bookmark moves in order.
+
+        Behind one that was stopped, it stays: what is settled there comes twice.
+        """
         part, future = under_way.popleft()
-        if future.result():
+        self._is_cut_short |= not future.result()
+        if not self._is_cut_short:
             self._too_old += part.too_old
-            memory.move(part)
+            bookmark.move(part.read, part.too_old, part.last)
             on_settled(part.read)
 
     def _cut(self) -> Iterator[_Slice]:
@@ -210,7 +198,7 @@ class Replay:
         """Let no more through than the rate allows, as live events share the destination."""
         free_at = time.monotonic()
         for part in parts:
-            time.sleep(max(0.0, free_at - time.monotonic()))
+            self._stop.wait(max(0.0, free_at - time.monotonic()))
             if self._rate:
                 free_at = max(free_at, time.monotonic()) + len(part.batch.records) / self._rate
             yield part
@@ -242,72 +230,9 @@ class _Slice:
     too_old: int
 
 
-class _Memory:
-    """How far a replay has gone, written now and then."""
-
-    def __init__(
-        self, writer: ControlWriter, key: str, period: Period, before: _Progress | None
-    ) -> None:
-        self.done = before.done if before else 0
-        self._too_old = before.too_old if before else 0
-        self._after = before.after if before else None
-        self._writer = writer
-        self._key = key
-        self._period = period
-        self._is_finished = False
-        self._next_write = 0.0
-
-    def move(self, part: _Slice) -> None:
-        """Note that everything up to the end of `part` is settled."""
-        self.done += part.read
-        self._too_old += part.too_old
-        self._after = part.last
-        if (now := time.monotonic()) >= self._next_write:
-            self._next_write = now + _REMEMBER_EVERY_S
-            self.write()
-
-    def finish(self) -> None:
-        """Note that nothing is left."""
-        self._is_finished = True
-
-    def write(self) -> None:
-        """Write it, and wait until Kafka has it. Raises DeliveryFailed."""
-        self._writer.put_now(
-            self._key,
-            _Progress(
-                since_ms=_ms(self._period.since),
-                until_ms=_ms(self._period.until),
-                done=self.done,
-                too_old=self._too_old,
-                after=self._after,
-                is_finished=self._is_finished,
-                at_ms=time.time_ns() // 1_000_000,
-            ),
-        )
-
-
 def _batch(records: list[Record]) -> Batch:
     first = records[0].offset if records else _NOWHERE
     return Batch(_ORIGIN, _NOWHERE, records, attempts=0, suspect=False, first=first)
-
-
-def _identity(wanted: Predicate, period: Period) -> str:
-    """Name what was asked for: the same words give the same name."""
-    asked = [period.words, wanted.sql, dict(sorted(wanted.parameters.items()))]
-    return hashlib.sha256(orjson.dumps(asked, default=str)).hexdigest()[:16]
-
-
-def _check_open(records: dict[str, bytes], destination: str) -> None:
-    value = records.get(pause_key(destination))
-    pause = decode(Pause, value) if value is not None else None
-    if pause is not None and pause.paused:
-        raise DestinationPaused(
-            f"{destination} is paused; first: auditbus destinations resume {destination}"
-        )
-
-
-def _ms(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)
 
 
 def _moment(moment_ms: int) -> datetime:

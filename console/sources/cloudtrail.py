@@ -22,6 +22,7 @@ from auditbus.console.sources.mapping import (
     rest_of,
     view,
 )
+from auditbus.producers import Redactor
 
 __all__ = ["FORMAT"]
 
@@ -72,11 +73,20 @@ class _Resource(View, frozen=True):
     arn_prefix: str | None = msgspec.field(name="ARNPrefix", default=None)
 
 
+class _Insight(View, frozen=True, rename="camel"):
+    state: str | None = None
+    event_source: str | None = None
+    event_name: str | None = None
+    insight_type: str | None = None
+
+
 class _Record(View, frozen=True, rename="camel"):
     event_id: str | None = msgspec.field(name="eventID", default=None)
     event_time: str | None = None
     event_name: str | None = None
     event_source: str | None = None
+    event_type: str | None = None
+    insight_details: _Insight | None = None
     user_identity: _Identity | None = None
     recipient_account_id: str | None = None
     error_code: str | None = None
@@ -95,7 +105,7 @@ _NOBODY = _Identity()
 def _map(record: Members, account: str | None) -> Members:
     read = view(_Record, record)
     at = moment("eventTime", read.event_time)
-    action = action_of("eventName", read.event_name)
+    action, description = _what(read)
     who = read.user_identity or _NOBODY
     event: Members = {
         "id": identity(at, _NAME, read.event_id, record),
@@ -109,8 +119,8 @@ def _map(record: Members, account: str | None) -> Members:
         event["account"] = {"id": account}
     if targets := _targets(read):
         event["targets"] = targets
-    if read.event_source:
-        event["description"] = f"{action} ({read.event_source})"
+    if description:
+        event["description"] = description
     context = {}
     if read.source_ip:
         context["ip"] = read.source_ip
@@ -126,6 +136,17 @@ def _map(record: Members, account: str | None) -> Members:
     elif type(read.response_elements) is dict and read.response_elements.get(action) == "Failure":
         event["outcome"] = "failure"  # a sign-in that fails may have neither code nor message
     return event
+
+
+def _what(read: _Record) -> tuple[str, str | None]:
+    """Return action and description. An Insights record names no call of its own, but its kind."""
+    insight = read.insight_details
+    if read.event_name is None and insight is not None:
+        about = f"{insight.event_name} ({insight.event_source})"
+        kind = action_of("eventType", read.event_type)
+        return kind, f"{insight.insight_type} {insight.state}: {about}"
+    action = action_of("eventName", read.event_name)
+    return action, f"{action} ({read.event_source})" if read.event_source else None
 
 
 @lru_cache(maxsize=4096)
@@ -186,4 +207,12 @@ def _targets(read: _Record) -> list[Members]:
     return found
 
 
-FORMAT = SourceFormat(_NAME, _map, names_account=True)
+def _redactor() -> Redactor:
+    """Keep the ids of access keys: they say which key has acted, which one was issued.
+
+    The secret half and the session token are taken out by their names.
+    """
+    return Redactor(without=["aws"], allow=["credentials"])
+
+
+FORMAT = SourceFormat(_NAME, _map, names_account=True, redactor=_redactor)

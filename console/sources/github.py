@@ -131,9 +131,9 @@ def _targets(read: _Record) -> list[Members]:
         ("user", read.user, read.user_id),
     )
     found = [
-        members(type=kind, id=_text(number), name=_text(name))
+        {"type": kind, **named}
         for kind, name, number in about
-        if name or number
+        if (named := members(id=_text(number), name=_text(name)))  # several are left to metadata
     ]
     return found or ([{"name": read.name}] if isinstance(read.name, str) and read.name else [])
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 import orjson
 
+from auditbus.producers import Redactor
 from auditbus.schemas.errors import InvalidEvent, RejectCode
 from auditbus.schemas.event import ACTION_PATTERN, MAX_YEARS_FROM_BROKER_TIME
 from auditbus.schemas.ids import derived_uuid7
@@ -63,13 +64,15 @@ class SourceFormat:
 
     `map_record(record, account)` returns an event's fields; `account` is what the person gave,
     and wins. `names_account` tells whether records name their account themselves. `envelope` is
-    the member that holds the records where many are in one object.
+    the member that holds the records where many are in one object. `redactor` makes what takes the
+    secrets out.
     """
 
     name: str
     map_record: Callable[[Members, str | None], Members]
     names_account: bool
     envelope: str = "Records"
+    redactor: Callable[[], Redactor] = Redactor
 
 
 def view(kind: type[_V], record: Members) -> _V:

@@ -132,7 +132,7 @@ def _judge(fields: dict[str, Any]) -> None:
     if size_bytes > MAX_EVENT_BYTES:
         reason = f"{size_bytes:,} bytes; the limit is {MAX_EVENT_BYTES:,}"
         raise InvalidEvent(RejectCode.TOO_LARGE, None, reason)
-    validate_fields(filled, size_bytes)
+    validate_fields(filled, size_bytes, broker_time_ms=now_ms)
 
 
 def _in_source(error: InvalidEvent, fields: dict[str, Any], name: str) -> InvalidEvent:

@@ -19,6 +19,7 @@ __all__ = ["Perimeter"]
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # Asked by address, by machines that say whatever they like as Host; these pages hold no secret.
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+_FILES = ("/static/", "/sign-in/sign-in.")
 _MAX_BODY_BYTES = 1024 * 1024
 _TOO_LARGE = "The body is larger than 1 MiB."
 
@@ -41,6 +42,8 @@ class Perimeter:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                if scope["path"].startswith(_FILES):
+                    headers.setdefault("Cache-Control", "no-cache")  # kept, if it has not changed
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
             await send(message)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import errno
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from auditbus.producers.spool.handover import Handover
 from auditbus.producers.spool.lane import Lane
-from auditbus.producers.spool.segment import cut, scan
+from auditbus.producers.spool.segment import Frame, cut, frame_bytes, frames, scan
 
-__all__ = ["Segment", "adopted", "write"]
+__all__ = ["Segment", "adopted", "read_frames", "write"]
 
 _log = logging.getLogger("auditbus.producers")
+_READ_BYTES = 256 * 1024
 
 
 class Segment:
@@ -54,6 +56,19 @@ def write(descriptor: int, data: bytes) -> None:
             return
         data = data[written:]  # the last bytes of the disk, or of a limit: the next write says so
     raise OSError(errno.ENOSPC, "nothing could be written")
+
+
+def read_frames(segment: Segment, offset: int) -> Iterator[Frame]:
+    """Read some 256 KiB from `offset` on, and return its whole frames. Raises OSError."""
+    descriptor = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = os.pread(descriptor, min(_READ_BYTES, segment.size - offset), offset)
+        longer = frame_bytes(data)
+        if longer is not None and longer > len(data):
+            data = os.pread(descriptor, min(longer, segment.size - offset), offset)
+    finally:
+        os.close(descriptor)
+    return frames(data, offset)
 
 
 def adopted(lane: Lane, path: Path) -> Segment | None:

@@ -31,7 +31,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import groupby, islice
@@ -42,9 +41,11 @@ from auditbus.producers.delivery import Delivery, DeliveryLedger
 from auditbus.producers.metrics import ProducerMetrics
 from auditbus.producers.outbox import Outbox
 from auditbus.producers.sequence import Stamp
+from auditbus.producers.spool.drain import Drain
 from auditbus.producers.spool.options import Spool
+from auditbus.producers.spool.pulse import Pulse
 from auditbus.producers.spool.segment import frame
-from auditbus.producers.spool.store import Record, SpoolStore
+from auditbus.producers.spool.store import SpoolStore
 from auditbus.runtime.errors import DeliveryFailed, SpoolFull
 
 __all__ = ["SpoolingOutbox"]
@@ -53,13 +54,8 @@ _log = logging.getLogger("auditbus.producers")
 _COPY_AT_ONCE = 500  # events, under the lock: a few milliseconds of emit
 _HELP_AT_ONCE = 20
 _BREATH_S = 0.0005  # between them: a lock that is taken again at once starves those who wait
-_LAST_UNREAD_BYTES = 256 * 1024  # likewise
-_WINDOW = 20_000  # events that the drain lets wait in librdkafka's queue
 _MAX_UNCOPIED = 200_000  # events in memory, while the spool's disk is full or slow
-_HEALTHY_S = 1.0
-_STALLED_S = 3.0
 _ADOPT_EVERY_S = 10.0
-_MIN_PAUSE_S, _MAX_PAUSE_S = 1.0, 30.0
 _PURGE_TIMEOUT_S = 5.0
 
 
@@ -80,11 +76,9 @@ class SpoolingOutbox(Outbox):
         )  # refuses wrong options before a lane is made
         self._options = options
         self._store = SpoolStore(options, topic, stamp.slug, ledger)
-        self._read: deque[Record] = deque()  # read from the spool, not yet handed over
+        self._drain = Drain(self._store, ledger)
+        self._pulse = Pulse()
         self._live = threading.Event()
-        self._behind_since_s = time.monotonic()
-        self._acknowledged, self._acknowledged_at_s = 0, 0.0
-        self._pause_s, self._paused_until_s = _MIN_PAUSE_S, 0.0
         self._synced_at_s = self._adopted_at_s = time.monotonic()
         self._full = False
         self._logged_dropped = 0
@@ -132,7 +126,7 @@ class SpoolingOutbox(Outbox):
         with self._lock:
             if self._live.is_set():
                 self._live.clear()
-                self._behind_since_s = time.monotonic()
+                self._pulse.fell_behind()
                 _log.warning("audit events go to the spool: %s", reason)
 
     # --- waiting
@@ -159,11 +153,7 @@ class SpoolingOutbox(Outbox):
             return False
         if self._live.is_set() and not self._store.events:
             return True
-        return self._is_stalled()  # Kafka takes nothing: no use in waiting
-
-    def _is_stalled(self) -> bool:
-        last_s = max(self._behind_since_s, self._acknowledged_at_s)
-        return time.monotonic() - last_s > _STALLED_S
+        return self._pulse.is_stalled  # Kafka takes nothing: no use in waiting
 
     def metrics(self) -> ProducerMetrics:
         """Return the counts of now; cheap, takes no lock."""
@@ -186,7 +176,7 @@ class SpoolingOutbox(Outbox):
     def _tick(self) -> None:
         now_s = time.monotonic()
         super()._tick()
-        self._note_progress(now_s)
+        self._pulse.note(self.ledger.acknowledged, now_s)
         if self.ledger.link_failed:
             self._renew_link()
         if self._live.is_set():
@@ -204,13 +194,8 @@ class SpoolingOutbox(Outbox):
         if dropped := self.ledger.dropped - self._logged_dropped:
             self._logged_dropped += dropped
             _log.error("%d spooled audit events dropped: too old, or damaged", dropped)
-        if self._store.is_too_old(oldest_ms) and self._is_stalled():
+        if self._store.is_too_old(oldest_ms) and self._pulse.is_stalled:
             self.ledger.link_failed = True  # librdkafka holds some of it: take that back as well
-
-    def _note_progress(self, now_s: float) -> None:
-        if self.ledger.acknowledged != self._acknowledged:
-            self._acknowledged, self._acknowledged_at_s = self.ledger.acknowledged, now_s
-            self._pause_s = _MIN_PAUSE_S
 
     def _watch(self, now_s: float) -> None:
         oldest = next(iter(self._memory), None)
@@ -224,8 +209,8 @@ class SpoolingOutbox(Outbox):
     def _catch_up(self, now_s: float) -> None:
         self._copy_memory()
         self._store.adopt_claimed()
-        if now_s >= self._paused_until_s:
-            self._drain()
+        if not self._pulse.is_paused(now_s):
+            self._drain.go_on(self._link, self._too_old_ms())
             self._try_live()
 
     def _copy_memory(self) -> None:
@@ -268,35 +253,13 @@ class SpoolingOutbox(Outbox):
         for _ in oldest:
             self._memory.popleft()
 
-    def _drain(self) -> None:
-        while len(self._link) < _WINDOW and self._hand_over():
-            self._read.extend(self._store.read(self._too_old_ms()))
-            if not self._read:
-                return
-
-    def _hand_over(self) -> bool:
-        """Hand over what was read; False where librdkafka took not all of it."""
-        while self._read:
-            topic, value, key, handover = self._read[0]
-            try:
-                self._link.produce(topic, value, key, on_delivery=handover)
-            except BufferError:
-                return False
-            except KafkaException:
-                self.ledger.link_failed = True
-                return False
-            self._read.popleft()
-        return True
-
     def _try_live(self) -> None:
         with self._lock:
-            if self._read or self.ledger.link_failed or not self._is_healthy():
+            if self._drain.is_held_up or self.ledger.link_failed or not self._is_healthy():
                 return
-            while 0 < self._store.unread_bytes <= _LAST_UNREAD_BYTES:
-                self._read.extend(self._store.read(self._too_old_ms()))
-                if not self._hand_over():
-                    return
-            if self._store.unread_bytes or not self._hand_over_memory():
+            if not self._drain.reach_end(self._link, self._too_old_ms()):
+                return
+            if not self._hand_over_memory():
                 return
             self._store.seal()
             self._live.set()
@@ -316,10 +279,7 @@ class SpoolingOutbox(Outbox):
         return True
 
     def _is_healthy(self) -> bool:
-        if not len(self._link):
-            return True
-        at_s = self._acknowledged_at_s
-        return at_s > self._behind_since_s and time.monotonic() - at_s < _HEALTHY_S
+        return not len(self._link) or self._pulse.is_healthy
 
     def _renew_link(self) -> None:
         """Give this librdkafka handle up, and begin again with the oldest spooled event."""
@@ -334,13 +294,11 @@ class SpoolingOutbox(Outbox):
             old.purge()
             self._link = fresh
             self.ledger.link_failed = False
-            self._store.rewind()
-            self._read.clear()
+            self._drain.begin_again()
             for item in self._memory:
                 item._handed_over = False
         old.flush(_PURGE_TIMEOUT_S)
-        self._paused_until_s = time.monotonic() + self._pause_s
-        self._pause_s = min(self._pause_s * 2, _MAX_PAUSE_S)
+        self._pulse.pause()
 
     def _too_old_ms(self) -> int:
         return int((time.time() - self._options.max_age_s) * 1000)

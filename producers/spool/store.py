@@ -13,24 +13,21 @@ is called by any thread, one at a time (the outbox's lock); the rest by the outb
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from pathlib import Path
 
 from auditbus.producers.delivery import DeliveryLedger
-from auditbus.producers.spool.files import Segment, adopted, write
+from auditbus.producers.spool.files import Segment, adopted, read_frames
 from auditbus.producers.spool.handover import Handover
 from auditbus.producers.spool.lane import Lane
 from auditbus.producers.spool.options import Spool
-from auditbus.producers.spool.segment import frame_bytes, frames, header
+from auditbus.producers.spool.writer import SegmentWriter
 from auditbus.runtime.errors import SettingsError, SpoolFull
 
 __all__ = ["Record", "SpoolStore"]
 
 _log = logging.getLogger("auditbus.producers")
 _MIN_SEGMENT_BYTES, _MAX_SEGMENT_BYTES = 64 * 1024, 4 * 1024 * 1024
-_READ_BYTES = 256 * 1024
-_datasync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 Record = tuple[str, bytes, bytes, Handover]
 """Topic, value, key, and what takes the delivery report."""
@@ -43,29 +40,27 @@ class SpoolStore:
         """Make the directory and a lane called `name` in it. Raises SettingsError."""
         self._options = options
         self._ledger = ledger
-        self._topic = topic
         self._directory = Path(options.directory)
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lane = Lane.create(self._directory, name)
         except OSError as error:
             raise SettingsError(f"Spool directory: {error}") from error
-        self._header = header(topic)
-        self._segment_bytes = min(
-            max(options.max_bytes // 16, _MIN_SEGMENT_BYTES), _MAX_SEGMENT_BYTES
+        # The list of segments, their bytes and descriptors. Re-entrant for the sake of a signal
+        # handler that emits while its own thread syncs.
+        self._lock = threading.RLock()
+        self._writer = SegmentWriter(
+            self._lane,
+            topic,
+            self._lock,
+            self._begun,
+            segment_bytes=min(max(options.max_bytes // 16, _MIN_SEGMENT_BYTES), _MAX_SEGMENT_BYTES),
+            sync_at_once=not options.sync_s,
         )
         self._segments: list[Segment] = []
         self._reading, self._offset = 0, 0
         self._claimed: list[Lane] = []
-        self._made = 0
         self._passed = 0  # frames of the segment being read that lie before the offset
-        self._writing: int | None = None  # descriptor of the last segment, while it may grow
-        self._rolled: list[int] = []  # descriptors to sync and close
-        self._unsynced = False
-        # The list of segments, their bytes and descriptors. Both are re-entrant for the sake of a
-        # signal handler that emits while its own thread syncs.
-        self._lock = threading.RLock()
-        self._sync_lock = threading.RLock()
         self.bytes = 0
 
     @property
@@ -93,98 +88,28 @@ class SpoolStore:
                     f"{self._options.max_bytes:,} (max_bytes)"
                 )
             try:
-                descriptor, segment = self._writable(len(data))
-                write(descriptor, data)
-                if not self._options.sync_s:
-                    _datasync(descriptor)
-                    if not segment.frames:
-                        self._sync_directory()
+                segment = self._writer.append(data, count, now_ms)
             except OSError as error:
-                self._take_back()
                 raise SpoolFull(
                     f"the spool {self._directory} cannot be written: {error}"
                 ) from error
-            if not segment.frames:
-                segment.first_ms = now_ms
-            segment.size += len(data)
-            segment.frames += count
-            segment.last_ms = now_ms
             self.bytes += len(data)
-            self._unsynced = bool(self._options.sync_s)
         return segment
-
-    def _writable(self, size_bytes: int) -> tuple[int, Segment]:
-        if self._writing is not None:
-            last = self._segments[-1]
-            if last.size + size_bytes <= self._segment_bytes or not last.frames:
-                return self._writing, last
-            self._seal()
-        path = self._lane.path / f"{self._made + 1:012d}.seg"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        descriptor = os.open(path, flags, 0o600)
-        try:
-            write(descriptor, self._header)
-        except OSError:
-            os.close(descriptor)
-            path.unlink()
-            raise
-        self._made += 1
-        self._writing = descriptor
-        segment = Segment(self._lane, path, self._topic, len(self._header))
-        self._segments.append(segment)
-        self.bytes += segment.size
-        return descriptor, segment
-
-    def _take_back(self) -> None:
-        """Cut off what was written in part; where even that fails, go on in a new segment."""
-        if self._writing is None:
-            return
-        try:
-            os.ftruncate(self._writing, self._segments[-1].size)
-        except OSError:
-            self._seal()
 
     def seal(self) -> None:
         """Let the last segment grow no more, so that it can be deleted."""
-        with self._lock:
-            self._seal()
-
-    def _seal(self) -> None:
-        if self._writing is not None:
-            self._rolled.append(self._writing)
-            self._writing = None
+        self._writer.seal()
 
     def sync(self) -> None:
         """Force what was appended before this call to the disk; blocks as long as that takes.
 
         Raises OSError.
         """
-        with self._sync_lock:
-            with self._lock:
-                if not self._unsynced and not self._rolled:
-                    return
-                rolled, self._rolled = self._rolled, []
-                writing, self._unsynced = self._writing, False
-            try:
-                for descriptor in rolled:
-                    _datasync(descriptor)
-                if writing is not None:
-                    _datasync(writing)  # only `sync` closes it, and only we sync
-                self._sync_directory()
-            except OSError:
-                self._unsynced = True
-                raise
-            finally:
-                for descriptor in rolled:
-                    os.close(descriptor)
+        self._writer.sync()
 
-    def _sync_directory(self) -> None:
-        for path in (self._lane.path, self._directory):
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+    def _begun(self, segment: Segment) -> None:
+        self._segments.append(segment)
+        self.bytes += segment.size
 
     # --- reading
 
@@ -216,21 +141,14 @@ class SpoolStore:
         return []
 
     def _read(self, segment: Segment, offset: int, oldest_ms: int) -> list[Record]:
-        descriptor = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            data = os.pread(descriptor, min(_READ_BYTES, segment.size - offset), offset)
-            longer = frame_bytes(data)
-            if longer is not None and longer > len(data):
-                data = os.pread(descriptor, min(longer, segment.size - offset), offset)
-        finally:
-            os.close(descriptor)
+        read = read_frames(segment, offset)
         handover = self.handover(segment)
         records: list[Record] = []
         expired = 0
         if offset == segment.start:
             self._passed = 0
         self._offset = offset
-        for item in frames(data, offset):
+        for item in read:
             self._offset = item.end
             self._passed += 1
             if item.spooled_at_ms < oldest_ms:
@@ -288,7 +206,7 @@ class SpoolStore:
 
     def _finished(self, segment: Segment) -> bool:
         is_last = len(self._segments) == 1
-        if is_last and self._writing is not None:
+        if is_last and self._writer.is_open:
             return False
         passed = self._reading > 0 or self._offset >= segment.size
         return passed and segment.waiting <= 0
@@ -329,7 +247,7 @@ class SpoolStore:
                 lane.remove()
         with self._lock:
             if self._reading or self._offset:
-                self._seal()
+                self._writer.seal()
                 self._segments += found
             else:
                 self._segments[:0] = found
@@ -358,5 +276,4 @@ class SpoolStore:
         }
         for lane in lanes.values():
             lane.release()
-        for descriptor in (*self._rolled, *([] if self._writing is None else [self._writing])):
-            os.close(descriptor)
+        self._writer.forsake()

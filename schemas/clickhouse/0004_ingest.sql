@@ -1,3 +1,33 @@
+-- Whose data was erased, by the SHA-256 of the user's id: the tombstone holds no personal data itself.
+-- What happened until erased_at and comes in again (a replay, a backfill) is stored without the
+-- person. account '' means every account. Written by `auditbus erase` alone.
+CREATE TABLE IF NOT EXISTS audit.erasures
+(
+    account String,
+    user_hash String COMMENT 'SHA-256 in upper-case hex',
+    erasure_id String,
+    erased_at DateTime64(3, 'UTC'),
+    requested_by String,
+    reason String
+)
+ENGINE = ReplacingMergeTree(erased_at)
+ORDER BY (account, user_hash);
+
+CREATE DICTIONARY IF NOT EXISTS audit.erased_users
+(
+    account String,
+    user_hash String,
+    erasure_id String,
+    erased_at DateTime64(3, 'UTC')
+)
+PRIMARY KEY account, user_hash
+-- The first row is there once anything was erased: by it, the view knows whether it need look.
+SOURCE(CLICKHOUSE(USER @dictionary_user@ QUERY 'SELECT \'\' AS account, \'\' AS user_hash, \'\' AS erasure_id, toDateTime64(0, 3, \'UTC\') AS erased_at FROM audit.erasures LIMIT 1 UNION ALL SELECT account, user_hash, erasure_id, erased_at FROM audit.erasures FINAL'))
+LIFETIME(MIN 30 MAX 60)
+LAYOUT(COMPLEX_KEY_HASHED());
+
+SYSTEM RELOAD DICTIONARY audit.erased_users;
+
 -- Where the sink inserts: one row a Kafka record, its value as it came. Stores nothing itself.
 CREATE TABLE IF NOT EXISTS audit.ingest (line String) ENGINE = Null;
 
@@ -9,6 +39,8 @@ CREATE TABLE IF NOT EXISTS audit.ingest (line String) ENGINE = Null;
 --      end here.
 --   2. Only then are the types judged exactly, path by path (a metadata.id may well be a number).
 --      Only plain names count: an unknown field may be called "error.code", or "id:".
+-- What names a person whose data was erased is replaced before all that, by what the innermost
+-- queries make of it: that an event happened, without the person.
 -- JSON null is the same as absent. Changing this view: ALTER TABLE audit.ingest_to_events MODIFY
 -- QUERY, never DROP and CREATE, as audit.ingest would swallow what comes in between.
 CREATE MATERIALIZED VIEW IF NOT EXISTS audit.ingest_to_events TO audit.events AS
@@ -64,7 +96,51 @@ FROM
     SELECT
         line,
         JSONExtract(line, 'Tuple(id String, occurred_at String, received_at String, account Tuple(id String, name String), action String, category String, operation String, description String, outcome String, actor Tuple(type String, id String, name String, email String), targets Array(Map(String, String)), context Tuple(ip String, user_agent String), location Tuple(country_code String, country String, region String, city String, label String), device Tuple(type String, os String, browser String, label String), error Tuple(code String, message String), origin Tuple(partition String, offset String))') AS e
-    FROM audit.ingest
+    FROM
+    (
+        SELECT if(
+            arrayExists(erasure -> erasure != '', erasures),
+            concat(
+                '{',
+                arrayStringConcat(arrayMap(kv -> concat(toJSONString(kv.1), ':', kv.2), arrayFilter(
+                    kv -> kv.1 IN ('id', 'schema_version', 'action', 'occurred_at', 'received_at', 'account', 'category', 'operation', 'outcome', 'producer', 'origin')
+                        OR (kv.1 IN ('context', 'location', 'device') AND erasures[1] = ''),
+                    JSONExtractKeysAndValuesRaw(sent)
+                )), ','),
+                ',"actor":{"type":', toJSONString(who.actor.type),
+                ',"id":', toJSONString(if(erasures[1] != '', concat('erased:', erasures[1]), who.actor.id)),
+                if(erasures[1] != '', '', concat(',"name":', toJSONString(who.actor.name), ',"email":', toJSONString(who.actor.email))),
+                '},"targets":[',
+                arrayStringConcat(arrayMap(
+                    (target, erasure) -> concat('{"type":', toJSONString(target['type']), ',"id":', toJSONString(if(erasure != '', concat('erased:', erasure), target['id'])), '}'),
+                    who.targets, arraySlice(erasures, 3)
+                ), ','),
+                ']', if(who.error.code != '' OR JSONType(sent, 'error') = 'Object', concat(',"error":{"code":', toJSONString(who.error.code), '}'), ''),
+                ',"erased":{"erasure_id":', toJSONString(arrayFirst(erasure -> erasure != '', erasures)), '}}'
+            ),
+            sent
+        ) AS line
+        FROM
+        (
+            SELECT
+                line AS sent,
+                -- The one look for all: nothing below is done for a line while nobody was erased.
+                dictHas('audit.erased_users', ('', '')) AS anybody,
+                if(anybody, JSONExtract(line, 'Tuple(occurred_at String, account Tuple(id String), actor Tuple(type String, id String, name String, email String, on_behalf_of Tuple(id String)), targets Array(Map(String, String)), error Tuple(code String))'), defaultValueOfTypeName('Tuple(occurred_at String, account Tuple(id String), actor Tuple(type String, id String, name String, email String, on_behalf_of Tuple(id String)), targets Array(Map(String, String)), error Tuple(code String))')) AS who,
+                -- Of the actor, of whom it acts for, and of each target: the erasure, or ''.
+                if(anybody, arrayMap(
+                    hash -> multiIf(
+                        dictGetOrDefault('audit.erased_users', 'erased_at', (who.account.id, hash), toDateTime64(0, 3, 'UTC')) >= parseDateTime64BestEffortOrZero(who.occurred_at, 3, 'UTC'),
+                        dictGetOrDefault('audit.erased_users', 'erasure_id', (who.account.id, hash), ''),
+                        dictGetOrDefault('audit.erased_users', 'erased_at', ('', hash), toDateTime64(0, 3, 'UTC')) >= parseDateTime64BestEffortOrZero(who.occurred_at, 3, 'UTC'),
+                        dictGetOrDefault('audit.erased_users', 'erasure_id', ('', hash), ''),
+                        ''
+                    ),
+                    arrayMap(id -> hex(SHA256(id)), arrayConcat([who.actor.id, who.actor.on_behalf_of.id], arrayMap(target -> target['id'], who.targets)))
+                ), []) AS erasures
+            FROM audit.ingest
+        )
+    )
 )
 -- A sum, not AND: a chain of ANDs is evaluated lazily and copies the lines for every link.
 WHERE throwIf(e.id = '' OR e.action = '' OR e.occurred_at = '' OR e.received_at = '' OR startsWith(line, '\xEF\xBB\xBF'), 'not a JSON object with id, action, occurred_at and received_at')

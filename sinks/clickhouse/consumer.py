@@ -166,10 +166,14 @@ class TopicConsumer:
                 found.offset = OFFSET_BEGINNING
             self._count += 1
             self.assignments[found.partition] = self._count
-        consumer.incremental_assign(committed)
+        try:
+            consumer.incremental_assign(committed)
+            # The client keeps a pause over a rebalance: it must not outlive its reason.
+            (consumer.pause if self._paused else consumer.resume)(committed)
+        except KafkaException as error:
+            # As it is, it would leave the poll as a bare KafkaError, which nothing catches.
+            raise _unreachable(error.args[0]) from error
         self.has_joined = True
-        if self._paused:
-            consumer.pause(committed)
 
     def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         metrics.REBALANCES.labels("revoked").inc(len(partitions))

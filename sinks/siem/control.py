@@ -44,6 +44,8 @@ __all__ = [
 
 _TIMEOUT_S = 15.0
 _BATCH = 500
+# A poll returns when it has a full batch or this is over, even at the end of the topic.
+_CATCH_UP_S = 0.1
 _AT_END = KafkaError._PARTITION_EOF  # noqa: SLF001  # librdkafka's own codes are so named
 _Record = TypeVar("_Record")
 
@@ -151,7 +153,7 @@ def read_control(kafka: KafkaSettings) -> dict[str, bytes]:
         while not reader.is_at_end:
             if time.monotonic() > deadline:
                 raise _unreachable(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001  # as above
-            for key, value in reader.poll(0.5):
+            for key, value in reader.poll(_CATCH_UP_S):
                 if value is None:
                     found.pop(key, None)
                 else:

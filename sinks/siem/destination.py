@@ -96,8 +96,9 @@ class DestinationKind:
     """One kind of destination, complete.
 
     `connect` takes an instance of `settings` and returns at once, without talking to anyone.
-    `encoder` makes the function that turns an event into the bytes that the client gets for it; one
-    whose client wants more than the encoding that the settings name wraps it.
+    `encoder` makes the function that turns an event into the bytes that the client gets for it, of
+    the settings and the catalogue that says how severe an action is; one whose client wants more
+    than the encoding that the settings name wraps it.
     `ordered`: events of one account arrive in order, by one request a partition at a time. Else
     several are under way, and only what failed is sent again.
     """
@@ -105,8 +106,8 @@ class DestinationKind:
     settings: type[DestinationSettings]
     connect: Callable[[Any], Client]
     ordered: bool
-    encoder: Callable[[Any], Encoder] = field(
-        default=lambda settings: ENCODINGS[settings.encoding].encode
+    encoder: Callable[[Any, Catalogue], Encoder] = field(
+        default=lambda settings, catalogue: ENCODINGS[settings.encoding].encoder(catalogue)
     )
 
 

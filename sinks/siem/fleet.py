@@ -11,6 +11,7 @@ from auditbus.runtime.kafka import new_admin, new_producer
 from auditbus.runtime.logging import get_logger
 from auditbus.runtime.settings import KafkaSettings
 from auditbus.runtime.topic_watch import topic_id_of
+from auditbus.sinks.siem.budget import Budget
 from auditbus.sinks.siem.configuration import Configured
 from auditbus.sinks.siem.control import ControlWriter, Status
 from auditbus.sinks.siem.control_watch import ControlWatch
@@ -34,10 +35,11 @@ class Fleet:
     For one thread; `describe` and `troubles` may be called from any.
     """
 
-    def __init__(self, kafka: KafkaSettings, instance: str) -> None:
-        """Prepare; nothing is delivered before `apply`."""
+    def __init__(self, kafka: KafkaSettings, instance: str, budget: Budget) -> None:
+        """Prepare; nothing is delivered before `apply`. All together hold no more than `budget`."""
         self._kafka = kafka
         self._instance = instance
+        self._budget = budget
         self._since_ms = time.time_ns() // 1_000_000
         self._read_topic_id = partial(topic_id_of, new_admin(kafka))
         self._producer = new_producer(kafka, {"message.timeout.ms": _DEAD_LETTER_TIMEOUT_MS})
@@ -52,6 +54,7 @@ class Fleet:
     def apply(self, wanted: Sequence[Configured]) -> None:
         """Add, remove or restart what differs from what runs; the others are not touched."""
         new = {item.destination.name: item for item in wanted}
+        self._budget.divide(len(new))
         for name in self._wanted.keys() - new.keys():
             _log.info("destination_removed", destination=name)
             self._leaving[name] = self._runners.pop(name)
@@ -126,6 +129,7 @@ class Fleet:
             standing,
             self._read_topic_id,
             self._control.valve(destination.name),
+            self._budget,
         )
 
     def _status(self, destination: Destination, standing: Standing) -> Status:

@@ -10,6 +10,7 @@ from auditbus.runtime.health import HealthServer
 from auditbus.runtime.logging import get_logger
 from auditbus.runtime.settings import Settings
 from auditbus.runtime.shutdown import notice_hangups, stop_on_signals
+from auditbus.sinks.siem.budget import Budget
 from auditbus.sinks.siem.configuration import SettingsWatch, configured
 from auditbus.sinks.siem.fleet import Fleet
 
@@ -18,6 +19,7 @@ __all__ = ["run"]
 _log = get_logger(__name__)
 _STOP_S = 4.0
 _LOOK_S = 0.2
+_MB = 1024 * 1024
 
 
 def run(
@@ -52,7 +54,8 @@ def run(
     with HealthServer(forwarder.health_host, forwarder.health_port, ready=describe) as health:
         if not wanted:
             _log.info("no_destinations", setting="forwarder.destinations")
-        fleet = Fleet(settings.kafka, f"{socket.gethostname()}:{health.port}")
+        budget = Budget(forwarder.buffer_mb * _MB)
+        fleet = Fleet(settings.kafka, f"{socket.gethostname()}:{health.port}", budget)
         fleets.append(fleet)
         fleet.apply(wanted)
         fleet.start()

@@ -19,6 +19,8 @@ from auditbus.sinks.siem.watermark import Watermark
 __all__ = ["Lane", "Limits"]
 
 _SEEK_AGAIN_S = 5.0
+# What an event costs beyond its value: about so much in Python's objects.
+_RECORD_BYTES = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +96,15 @@ class Lane:
         self._buffer.append(record)
         self._buffer_bytes += record.size
 
-    def is_ready(self, now: float) -> bool:
-        """Whether a batch can be taken now."""
+    def is_ready(self, now: float, *, over: bool = False) -> bool:
+        """Whether a batch can be taken now; `over`: no more is read, so none grows by waiting."""
         while self._cuts and self._is_spent(self._cuts[0]):
             self._cuts.pop(0)
         if not self._buffer or now < self._not_before or (self._limits.ordered and self._flying):
             return False
         if self._cuts:
             return self._read_next > self._cuts[0].last
-        return self._is_full() or now - self._buffer_since >= self._limits.linger_s
+        return over or self._is_full() or now - self._buffer_since >= self._limits.linger_s
 
     def take(self) -> Batch:
         """Cut the next batch off what was read; call only when `is_ready`."""
@@ -170,13 +172,23 @@ class Lane:
             self._sought_at = now
         return offset
 
-    def wants_pause(self, now: float) -> bool:
-        """Whether to stop fetching; with some slack, as every pause throws away what is fetched."""
+    def wants_pause(self, now: float, *, over: bool = False) -> bool:
+        """Whether to stop fetching; with some slack, as every pause throws away what is fetched.
+
+        `over`: the destination holds too much, so only what is to be sent again may be read.
+        """
         if now < self._not_before:
             return True
         if self._cuts:
             return self._read_next > self._cuts[0].last
+        if over:
+            return True
         return self._is_full() if self.paused else self._is_full(batches=2)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of what is read and not yet in a request."""
+        return self._buffer_bytes + len(self._buffer) * _RECORD_BYTES
 
     @property
     def gap(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
 
 from auditbus.runtime import metrics
-from auditbus.runtime.errors import OffsetLost
+from auditbus.runtime.errors import KafkaUnreachable, OffsetLost
 from auditbus.runtime.logging import get_logger
 from auditbus.sinks.siem.lane import Lane
 
@@ -69,12 +69,16 @@ class Partitions:
                 lane.committed = min(lane.committed, lane.first)
                 self._log.warning("commit_failed", partition=found.partition, error=str(fault))
 
-    def steer(self, now: float, *, waiting: bool) -> None:
-        """Seek, pause and resume as the lanes want; `waiting`: nothing may be sent just now."""
+    def steer(self, now: float, *, waiting: bool, over: bool = False) -> None:
+        """Seek, pause and resume as the lanes want.
+
+        `waiting`: nothing may be sent just now. `over`: no more may be held, but for what a batch
+        lacks that is to be sent again.
+        """
         for lane in self.lanes.values():
             if (offset := lane.take_seek(now)) is not None:
                 self._consumer.seek(TopicPartition(self._topic, lane.partition, offset))
-            pause = waiting or lane.wants_pause(now)
+            pause = waiting or lane.wants_pause(now, over=over)
             if pause != lane.paused:
                 where = [TopicPartition(self._topic, lane.partition)]
                 (self._consumer.pause if pause else self._consumer.resume)(where)
@@ -102,7 +106,21 @@ class Partitions:
             )
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Begin where each was committed. Right after a topic was made, Kafka may not know it yet.
+
+        The client's exceptions must not leave a callback as they are: under Python 3.11 what
+        reaches the caller of the poll is a bare KafkaError (`cfl_exception_fetch` drops the type of
+        one that was not normalized), which is no BaseException, so that nothing catches it.
+        """
         metrics.REBALANCES.labels("assigned").inc()
+        try:
+            self._assign(consumer, partitions)
+        except KafkaException as error:
+            raise KafkaUnreachable(
+                f"{self._topic}: where to begin cannot be asked: {error.args[0]}"
+            ) from error
+
+    def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         starts = [
             TopicPartition(p.topic, p.partition, self._start(consumer, p))
             for p in consumer.committed(partitions, timeout=_TIMEOUT_S)
@@ -110,6 +128,8 @@ class Partitions:
         for start in starts:
             self.lanes[start.partition] = self._new_lane(start.partition, start.offset)
         consumer.incremental_assign(starts)
+        # The client keeps a pause over a rebalance, and a new lane does not know of one.
+        consumer.resume(starts)
 
     def _start(self, consumer: Consumer, committed: TopicPartition) -> int:
         """Return where to begin: at the committed offset, or at the oldest event where none is.

@@ -39,7 +39,7 @@ def _filter(destination: Destination) -> Predicate:
 
 def _encoder(destination: Destination) -> Encoder:
     """Return the kind's encoder, over what redaction leaves of an event."""
-    encode = destination.kind.encoder(destination.settings)
+    encode = destination.kind.encoder(destination.settings, destination.catalogue)
     if destination.settings.redact is None:
         return encode
     redact = compile_redaction(destination.settings.redact)

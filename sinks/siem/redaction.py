@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Literal, Self
@@ -31,14 +32,29 @@ Action = Literal["drop", "mask", "hash"]
 _MIN_KEY_CHARACTERS = 16
 _HASH_CHARACTERS = 32
 _REMOVED = "[removed]"
-# By these an event is known, ordered and deduplicated, and a destination's cut is found again.
-_NEEDED = frozenset({"id", "schema_version", "action", "occurred_at", "received_at"})
+# By these an event is known, ordered and deduplicated, and a destination's cut is found again;
+# without its outcome a failure would pass for a success.
+_NEEDED = frozenset(
+    {"id", "schema_version", "action", "occurred_at", "received_at", "outcome", "actor.type"}
+    | {"origin.topic", "origin.partition", "origin.offset"}
+)
+# Left out, they would make an event that is none, or a failure a success.
+_NOT_DROPPED = frozenset({"account.id", "changes.field", "error"})
+# No text could stand there: an object, a list of objects, a number, a word of the catalogue.
+_ONLY_DROPPED = frozenset(
+    {"account", "actor", "actor.credential", "actor.on_behalf_of", "targets", "error", "context"}
+    | {"changes", "changes.redacted", "producer", "producer.epoch", "producer.seq", "origin"}
+    | {"category", "operation", "device", "device.is_bot"}
+    | {"location", "location.latitude", "location.longitude", "location.asn"}
+)
 # Whole values under these keys, in small letters without `_` and `-`, are addresses by their name.
 _EMAIL_KEYS = frozenset({"email", "mail", "emailaddress", "useremail", "mailaddress"})
 _IP_KEYS = frozenset(
     {"ip", "ipaddress", "clientip", "remoteip", "sourceip", "remoteaddr", "forwardedfor"}
     | {"xforwardedfor", "ipv4", "ipv6"}
 )
+# An encoding wants to find an object or a list there: each value in it is written over.
+_SHAPED = frozenset({"metadata", "context.client_hints", "context.forwarded_for"})
 _CACHED_CHARACTERS = 512
 
 
@@ -60,7 +76,8 @@ class RedactionSettings(BaseModel):
     fields: Mapping[str, Action] = Field(default_factory=dict)
     """Whole fields by dotted path, such as `{ "actor.name" = "drop", "metadata.ssn" = "hash" }`.
 
-    A path goes through lists: `targets.name` is that of every target.
+    A path goes through lists: `targets.name` is that of every target. Where it is `metadata`,
+    `context.client_hints` or `context.forwarded_for`, each value in it is masked or hashed.
     """
     key: SecretStr | None = None
     """Key of the hashes (HMAC-SHA256), at least 16 characters."""
@@ -68,11 +85,15 @@ class RedactionSettings(BaseModel):
     @field_validator("fields", mode="after")
     @classmethod
     def _check_paths(cls, fields: Mapping[str, Action]) -> Mapping[str, Action]:
-        for path in fields:
+        for path, action in fields.items():
             if not all(path.split(".")):
                 raise PydanticCustomError("path", "must be dotted names, such as actor.name")
             if path in _NEEDED:
-                raise PydanticCustomError("path", f"{path} is needed to tell events apart")
+                raise PydanticCustomError("path", f"{path} is needed to tell what happened")
+            if action == "drop" and path in _NOT_DROPPED:
+                raise PydanticCustomError("path", f"{path} cannot be dropped: an event needs it")
+            if action != "drop" and path in _ONLY_DROPPED:
+                raise PydanticCustomError("path", f"{path} holds no text: it can only be dropped")
         return MappingProxyType(dict(fields))
 
     @model_validator(mode="after")
@@ -113,6 +134,13 @@ _DROPPED = _Dropped()
 _Write = Callable[[str], str | _Dropped]
 
 
+@dataclass(frozen=True, slots=True)
+class _Each:
+    """Says that each value below a path is written over, not the whole."""
+
+    write: _Write
+
+
 class _Redactor:
     def __init__(self, settings: RedactionSettings) -> None:
         secret = settings.key.get_secret_value().encode() if settings.key else b""
@@ -120,7 +148,11 @@ class _Redactor:
         self._ip = _writer(settings.ip_addresses, "ip", secret, normalise_ip)
         self._paths: dict[str, Any] = {}
         for path, action in settings.fields.items():
-            _plant(self._paths, path.split("."), _writer(action, "redacted", secret, str))
+            write = _writer(action, "redacted", secret, str)
+            if write is not None and action != "drop" and path in _SHAPED:
+                _plant(self._paths, path.split("."), _Each(write))
+            else:
+                _plant(self._paths, path.split("."), write)
         self._within_email, self._within_ip = _within(self._email), _within(self._ip)
         # User agents, names and keys come again and again.
         self._scan_cached = lru_cache(maxsize=2048)(self._scan)
@@ -141,7 +173,9 @@ class _Redactor:
             if named is not None and key in _CHANGED:
                 write = self._read_key(named)[1]
             below = paths.get(key, _NO_PATHS)
-            if callable(below):
+            if isinstance(below, _Each):
+                clean = self._each(value, below.write)
+            elif callable(below):
                 clean = _over(value, below)
             elif write is not None:
                 clean = self._address(value, write, below)
@@ -161,6 +195,19 @@ class _Redactor:
         if isinstance(value, str) and (clean := self._text(value)) != value:
             return clean
         return _over(value, write)
+
+    def _each(self, value: Any, write: _Write) -> Any:
+        """Write over each value in an object or a list, which stays one."""
+        if isinstance(value, list):
+            return [self._each(item, write) for item in value]
+        if not isinstance(value, dict):
+            return _over(value, write)
+        left: dict[str, Any] = {}
+        for key, item in value.items():
+            clean_key = self._key(key)[0] if len(key) < _CACHED_CHARACTERS else self._scan(key)
+            if not isinstance(clean_key, _Dropped):
+                left[_unused(clean_key, left)] = self._each(item, write)
+        return left
 
     def _value(self, value: Any, paths: Mapping[str, Any]) -> Any:
         if isinstance(value, str):
@@ -236,11 +283,11 @@ def _over(value: Any, write: _Write) -> Any:
     return write(text) if text else text
 
 
-def _plant(tree: dict[str, Any], path: list[str], write: _Write | None) -> None:
+def _plant(tree: dict[str, Any], path: list[str], write: _Write | _Each | None) -> None:
     *parents, last = path
     for name in parents:
         below = tree.setdefault(name, {})
-        if callable(below):
+        if not isinstance(below, dict):
             return  # the whole of it goes already
         tree = below
     tree[last] = write

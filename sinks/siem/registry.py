@@ -73,16 +73,19 @@ def _load(
 
 def _kind(type_name: object, path: str) -> DestinationKind:
     known = {name: EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()}
-    if type_name not in known:  # looking through every installed package takes its time
+    wanted = type_name if isinstance(type_name, str) else ""
+    if wanted not in known:  # looking through every installed package takes its time
         known = {entry.name: entry for entry in entry_points(group=GROUP)} | known
-    if not isinstance(type_name, str) or type_name not in known:
+    if wanted not in known:
         raise SettingsError(f"{path}: must be one of: {', '.join(sorted(known))}")
     try:
-        kind = known[type_name].load()
-    except ModuleNotFoundError as error:
-        raise MissingExtra("forwarder", error.name or type_name) from error
+        kind = known[wanted].load()
+    except (ImportError, AttributeError) as error:
+        if wanted in _BUILT_IN and isinstance(error, ModuleNotFoundError):
+            raise MissingExtra("forwarder", error.name or wanted) from error
+        raise SettingsError(f"{path}: {wanted} cannot be loaded: {error}") from error
     if not isinstance(kind, DestinationKind):
-        raise SettingsError(f"{path}: the entry point {type_name} is not a DestinationKind")
+        raise SettingsError(f"{path}: the entry point {wanted} is not a DestinationKind")
     return kind
 
 

@@ -6,8 +6,12 @@ committed and left the consumer group: nothing is delivered by both, and no plac
 
 from __future__ import annotations
 
+import sys
 import threading
+import time
 from collections.abc import Callable
+
+from confluent_kafka import KafkaError, KafkaException
 
 from auditbus.runtime.errors import AuditbusError, OffsetLost
 from auditbus.runtime.logging import get_logger
@@ -22,6 +26,9 @@ _log = get_logger(__name__)
 _LOOK_S = 0.2
 # Far longer than a delivery takes to end; events twice are better than none for ever.
 _FORMER_S = 60.0
+_RETRY_S, _RETRY_MOST_S = 1.0, 60.0
+# Who has delivered for so long is well: what ends it next is another trouble.
+_WELL_S = 60.0
 
 
 class Runner:
@@ -67,9 +74,12 @@ class Runner:
         while not self._ready.wait(_LOOK_S):
             if self._stop.is_set():
                 return
-        backoff = Backoff(1.0, 60.0)
+        backoff = Backoff(_RETRY_S, _RETRY_MOST_S)
         while not self._stop.is_set():
+            began = time.monotonic()
             self._deliver()
+            if time.monotonic() - began > _WELL_S:
+                backoff.reset()
             self._stop.wait(backoff.next_delay_s())
 
     def _deliver(self) -> None:
@@ -84,6 +94,14 @@ class Runner:
             self._standing.interrupted("offset_lost", str(error))
         except AuditbusError as error:
             self._standing.interrupted("kafka", str(error))
-        except Exception as error:  # noqa: BLE001  # the others go on
-            self._standing.interrupted("crashed", f"{type(error).__name__}: {error}")
-            _log.exception("delivery_crashed", destination=self.destination.name)
+        except:  # noqa: E722  # whatever it is: the thread must live, and somebody hear of it
+            self._crashed(sys.exc_info()[1])
+
+    def _crashed(self, error: object) -> None:
+        """Note a bug. Only Kafka's own words are shown: others may quote an event."""
+        is_kafka = isinstance(error, KafkaException | KafkaError)
+        words = str(error) if is_kafka else "the forwarder's log says where"
+        self._standing.interrupted("crashed", f"{type(error).__name__}: {words}")
+        # The client's own faults may be no exceptions at all: see `Partitions`.
+        shown = error if isinstance(error, BaseException) else None
+        _log.error("delivery_crashed", destination=self.destination.name, exc_info=shown)

@@ -9,21 +9,16 @@ or, for dead letters, Kafka has not acknowledged.
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-
-import msgspec
 
 from auditbus.runtime import metrics
-from auditbus.runtime.dead_letters import DeadLetter, DeadLetterWriter, Origin
-from auditbus.runtime.errors import DeliveryFailed
+from auditbus.runtime.dead_letters import DeadLetterWriter
 from auditbus.runtime.logging import get_logger
-from auditbus.schemas.timestamps import parse_rfc3339
 from auditbus.sinks.siem.destination import Client, Destination, Parcel
 from auditbus.sinks.siem.encodings import Unencodable
+from auditbus.sinks.siem.latency import observe_latency, occurred_at, recorded_at
 from auditbus.sinks.siem.outcomes import (
     Accepted,
     Blocked,
@@ -35,17 +30,20 @@ from auditbus.sinks.siem.outcomes import (
 )
 from auditbus.sinks.siem.preparation import Preparation
 from auditbus.sinks.siem.records import Batch, Offsets, Record
+from auditbus.sinks.siem.refused import Refused
 from auditbus.sinks.siem.tally import Counts, Tally
 
-__all__ = ["BLAMED_ATTEMPTS", "DEAD_LETTER_UNWRITTEN", "Sender", "Settlement", "Unsent"]
+__all__ = [
+    "BLAMED_ATTEMPTS",
+    "Sender",
+    "Settlement",
+    "Unsent",
+    "is_believed",
+]
 
 BLAMED_ATTEMPTS = 4
 """Requests with the same payload, each refused for it, before the blame is believed."""
 
-DEAD_LETTER_UNWRITTEN = "dead_letter_unwritten"
-"""Code of the failure to write a dead letter: nothing moves on until Kafka takes it."""
-
-_DEAD_LETTER_FLUSH_S = 15.0
 _log = get_logger(__name__)
 
 
@@ -81,10 +79,8 @@ class Sender:
         self._name = destination.name
         self._prepare = Preparation(destination)
         self._client = client
-        self._letters = letters
         self._tally = tally or Tally()
-        self._letters_lock = threading.Lock()
-        self._log = _log.bind(destination=destination.name)
+        self._refused = Refused(destination.name, letters, self._tally)
 
     def send(self, batch: Batch) -> Settlement:
         """Deliver `batch` and return what came of it. Blocks for the request; never raises.
@@ -105,7 +101,7 @@ class Sender:
                 if event is not None:
                     fit.append(record)
                     events.append(event)
-        if failure := self._bury(batch, unfit):
+        if failure := self._refused.bury(batch, unfit):
             return self._sort(batch, failure, set(batch.records))
         self._count_filtered(len(batch.records) - len(fit) - len(unfit))
         if not events:
@@ -122,7 +118,7 @@ class Sender:
         if isinstance(outcome, Delivered):  # the payload is gone: the refused are read again, too
             again = outcome.again | outcome.refused.keys()
             self._count_delivered(len(records) - len(again))
-            self._observe_latency(_recorded_at(records[0]))
+            observe_latency(self._name, recorded_at(records[0]))
         return self._sort(
             replace(batch, records=records), outcome, {records[index] for index in again}
         )
@@ -136,17 +132,17 @@ class Sender:
             metrics.SINK_REQUEST.labels(self._name).time(),
         ):
             outcome = self._guarded(lambda: self._client.deliver(parcel))
-        if isinstance(outcome, Rejected) and len(events) == 1 and _is_believed(batch, outcome):
+        if isinstance(outcome, Rejected) and len(events) == 1 and is_believed(batch, outcome):
             return self._judge(outcome)
         if isinstance(outcome, Delivered):
-            self._observe_latency(_occurred_at(fit[0]))
+            observe_latency(self._name, occurred_at(fit[0]))
         return outcome
 
     def _guarded(self, call: Callable[[], Outcome]) -> Outcome:
         try:
             return call()
         except Exception as error:  # noqa: BLE001  # a client's bug must not cost events
-            self._log.exception("destination_client_error")
+            _log.exception("destination_client_error", destination=self._name)
             return Failed("client_error", type(error).__name__)
 
     def _judge(self, blame: Rejected) -> Outcome:
@@ -165,7 +161,7 @@ class Sender:
             case Delivered(refused, indexes):
                 letters = {fit[index]: refusal for index, refusal in refused.items()}
                 again = {fit[index] for index in indexes}
-                if failure := self._bury(batch, letters):
+                if failure := self._refused.bury(batch, letters):
                     return self._sort(batch, failure, again | letters.keys())
                 self._count_delivered(len(fit) - len(letters) - len(again))
                 return self._sort(batch, outcome, again)
@@ -184,45 +180,6 @@ class Sender:
             batch, outcome, done, tuple(record for record in batch.records if record in again)
         )
 
-    def _bury(self, batch: Batch, letters: Mapping[Record, Refusal]) -> Failed | None:
-        """Write dead letters and wait for Kafka; return the failure where it did not take them.
-
-        The lock: a flush proves what was written since the one before it, by whichever thread.
-        """
-        if not letters:
-            return None
-        try:
-            with self._letters_lock:
-                for record, refusal in letters.items():
-                    self._letters.write(self._letter(batch, record, refusal))
-                self._letters.flush(_DEAD_LETTER_FLUSH_S)
-        except DeliveryFailed as error:
-            return Failed(DEAD_LETTER_UNWRITTEN, str(error))
-        metrics.SINK_ROWS.labels(self._name, "dead_letter").inc(len(letters))
-        self._tally.add(Counts(refused=len(letters)))
-        for record, refusal in letters.items():
-            self._log.warning(
-                "event_dead_lettered",
-                code=refusal.code,
-                reason=refusal.reason,
-                topic=batch.topic,
-                partition=batch.partition,
-                offset=record.offset,
-            )
-        return None
-
-    def _letter(self, batch: Batch, record: Record, refusal: Refusal) -> DeadLetter:
-        return DeadLetter(
-            value=record.value,
-            key=record.key,
-            headers=record.headers,
-            code=refusal.code,
-            reason=refusal.reason,
-            stage=f"forwarder.{self._name}",
-            origin=Origin(batch.topic, batch.partition, record.offset, record.timestamp_ms),
-            extra=(("destination", self._name), ("response", refusal.response)),
-        )
-
     def _count_delivered(self, count: int) -> None:
         metrics.SINK_ROWS.labels(self._name, "delivered").inc(count)
         self._tally.add(Counts(acknowledged=count))
@@ -232,36 +189,9 @@ class Sender:
             metrics.SINK_ROWS.labels(self._name, "filtered").inc(count)
             self._tally.add(Counts(filtered=count))
 
-    def _observe_latency(self, begin: datetime | None) -> None:
-        """Observe the age of a batch's oldest event, where it is known."""
-        if begin is not None:
-            age = datetime.now(UTC) - begin
-            metrics.END_TO_END_LATENCY.labels(self._name).observe(max(age.total_seconds(), 0.0))
 
-
-class _Timed(msgspec.Struct):
-    occurred_at: str
-
-
-_decode_time = msgspec.json.Decoder(_Timed).decode
-
-
-def _occurred_at(record: Record) -> datetime | None:
-    """Return when an event occurred; None where the raw topic's does not say."""
-    try:
-        return parse_rfc3339(_decode_time(record.value or b"").occurred_at)
-    except (msgspec.MsgspecError, ValueError):
-        return None
-
-
-def _recorded_at(record: Record) -> datetime | None:
-    """Return the broker's time: what waits for acknowledgement has nothing else left."""
-    return (
-        datetime.fromtimestamp(record.timestamp_ms / 1000, UTC) if record.timestamp_ms > 0 else None
-    )
-
-
-def _is_believed(batch: Batch, blame: Rejected) -> bool:
+def is_believed(batch: Batch, blame: Rejected) -> bool:
+    """Whether to look for the one event a refusal is about, rather than send all of it again."""
     return blame.too_large or batch.suspect or batch.attempts + 1 >= BLAMED_ATTEMPTS
 
 

@@ -53,7 +53,7 @@ def _deliver(url: str, *events: dict[str, Any], **fields: Any) -> Any:
 def _client(url: str, *events: dict[str, Any], **fields: Any) -> tuple[Client, Parcel]:
     table = {"type": "elasticsearch", "url": url, "allow_private_targets": True, **fields}
     (found,) = load_destinations({"siem": table}, {})
-    encode = found.kind.encoder(found.settings)
+    encode = found.kind.encoder(found.settings, found.catalogue)
     values = [orjson.dumps(made) for made in events]
     bodies = [encode(Event(value, orjson.loads(value), 0)) for value in values]
     return found.kind.connect(found.settings), Parcel("p", bodies, 0)

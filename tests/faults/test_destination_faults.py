@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from prometheus_client import REGISTRY
 
 from auditbus.runtime.kafka import new_admin
 from auditbus.runtime.topic_admin import create_topics, specs_for
@@ -21,225 +20,16 @@ from tests.forwarding import (
     forwarder_process,
     forwarder_settings,
     forwarding,
+    metric,
     publish,
+    wait_for_alarm,
+    wait_until_committed,
 )
 from tests.pipeline import wait_until
 from tests.receivers.elasticsearch import elasticsearch
 from tests.receivers.otlp import otlp
 from tests.receivers.server import Behaviour, Call, Reply, normal
-from tests.receivers.splunk import Splunk, splunk
-
-
-def _metric(name: str, **labels: str) -> float | None:
-    return REGISTRY.get_sample_value(name, labels)
-
-
-def test_200_that_is_never_acknowledged_is_sent_again_and_not_committed(
-    kafka: Kafka, unique_prefix: str
-) -> None:
-    with splunk() as receiver:
-        receiver.holding = True
-        settings = forwarder_settings(
-            kafka.bootstrap_servers,
-            unique_prefix,
-            unacked=destination("splunk", receiver.url, ack_timeout_s=1.0),
-        )
-        ids = publish(settings, settings.kafka.topics.enriched, 400)
-        with forwarding(settings):
-            wait_until(lambda: receiver.posts > 8, deadline_s=40, what="sent again")
-            assert sum(committed(settings, "unacked").values()) == 0
-            assert not _metric("audit_last_success_timestamp_seconds", sink="unacked")
-            receiver.release()
-            wait_until(
-                lambda: sum(committed(settings, "unacked").values()) == 400,
-                deadline_s=40,
-                what="all committed",
-            )
-        check_nothing_lost(ids, receiver.delivered)
-
-
-@pytest.mark.parametrize(
-    "refusal",
-    [
-        Reply(400, b'{"text":"Invalid data channel","code":11}'),
-        Reply(404, b"<html>not found</html>"),
-        Reply(200, b"<html>sign in</html>"),
-        Reply(503, b'{"text":"Server is busy","code":9}'),
-        Reply(drop=True),
-    ],
-    ids=["channel", "404", "html", "503", "reset"],
-)
-def test_a_poll_that_fails_is_no_acknowledgement(
-    kafka: Kafka, unique_prefix: str, refusal: Reply
-) -> None:
-    with splunk() as receiver:
-
-        def refuse_polls(call: Call) -> Reply | None:
-            is_first = not receiver.polls  # by which it is seen that the token has acknowledgement
-            return refusal if call.path.endswith("/ack") and not is_first else None
-
-        receiver.behaviour = refuse_polls if refusal.status != 200 else _html_polls(receiver)
-        settings = forwarder_settings(
-            kafka.bootstrap_servers,
-            unique_prefix,
-            soc=destination("splunk", receiver.url, ack_timeout_s=1.0),
-        )
-        ids = publish(settings, settings.kafka.topics.enriched, 100)
-        with forwarding(settings):
-            wait_until(
-                lambda: bool(receiver.delivered) and max(receiver.delivered.values()) > 1,
-                deadline_s=40,
-                what="sent again after the bound",
-            )
-            assert sum(committed(settings, "soc").values()) == 0
-            receiver.behaviour = normal
-            wait_until(
-                lambda: sum(committed(settings, "soc").values()) == 100,
-                deadline_s=40,
-                what="all committed",
-            )
-        check_nothing_lost(ids, receiver.delivered)
-
-
-def _html_polls(receiver: Splunk) -> Behaviour:
-    """Answer polls with 200 and a page that is no acknowledgement."""
-    answer = receiver._poll
-
-    def poll(call: Call, channel: object) -> Reply:
-        own = answer(call, channel)  # type: ignore[arg-type]
-        lied = receiver.behaviour is not normal and call.body != b'{"acks":[]}'
-        return Reply(200, b"<html>sign in</html>") if lied else own
-
-    receiver._poll = poll  # type: ignore[method-assign,assignment]
-    return lambda _call: None
-
-
-def test_a_token_without_acknowledgement_is_an_alarm_before_anything_is_sent(
-    kafka: Kafka, unique_prefix: str
-) -> None:
-    with splunk(ack=False) as receiver:
-        settings = forwarder_settings(
-            kafka.bootstrap_servers, unique_prefix, ackless=destination("splunk", receiver.url)
-        )
-        publish(settings, settings.kafka.topics.enriched, 50)
-        with forwarding(settings):
-            wait_until(
-                lambda: _metric("audit_sink_alarm", sink="ackless", code="ack_disabled") == 1,
-                deadline_s=30,
-                what="the alarm",
-            )
-        assert not receiver.events
-        assert sum(committed(settings, "ackless").values()) == 0
-
-
-def test_an_indexer_that_restarts_loses_its_memory_and_we_nothing(
-    kafka: Kafka, unique_prefix: str
-) -> None:
-    """Its counters begin anew: "true" for an old id then speaks of other events."""
-    with splunk() as receiver:
-        receiver.holding = True
-        settings = forwarder_settings(
-            kafka.bootstrap_servers,
-            unique_prefix,
-            soc=destination("splunk", receiver.url, batch_events=20, ack_timeout_s=3.0),
-        )
-        ids = publish(settings, settings.kafka.topics.enriched, 1000)
-        with forwarding(settings):
-            for _ in range(3):
-                before = receiver.posts
-                wait_until(lambda b=before: receiver.posts > b + 10, deadline_s=40, what="posts")
-                receiver.restart()
-                receiver.holding = False  # the next ones are indexed, and have ids from 0 on
-                before = receiver.posts
-                wait_until(lambda b=before: receiver.posts > b + 3, deadline_s=40, what="posts")
-                receiver.holding = True
-                if sum(committed(settings, "soc").values()) == 1000:
-                    break
-            receiver.release()
-            wait_until(
-                lambda: sum(committed(settings, "soc").values()) == 1000,
-                deadline_s=60,
-                what="all committed",
-            )
-        check_nothing_lost(ids, receiver.delivered)
-        assert len(receiver.channels) > 1
-
-
-def test_a_load_balancer_without_stickiness_loses_nothing(kafka: Kafka, unique_prefix: str) -> None:
-    with splunk(indexers=3, sticky=False) as receiver:
-        settings = forwarder_settings(
-            kafka.bootstrap_servers,
-            unique_prefix,
-            soc=destination("splunk", receiver.url, batch_events=100, ack_timeout_s=2.0),
-        )
-        ids = publish(settings, settings.kafka.topics.enriched, 500)
-        with forwarding(settings):
-            wait_until(
-                lambda: sum(committed(settings, "soc").values()) == 500,
-                deadline_s=60,
-                what="all committed",
-            )
-        check_nothing_lost(ids, receiver.delivered)
-
-
-def test_busy_in_mid_window_is_tried_again(kafka: Kafka, unique_prefix: str) -> None:
-    with splunk() as receiver:
-        settings = forwarder_settings(
-            kafka.bootstrap_servers,
-            unique_prefix,
-            soc=destination("splunk", receiver.url, batch_events=50),
-        )
-        numbers = iter(range(10_000))
-        busy = Reply(503, b'{"text":"Server is busy","code":9}')
-        receiver.behaviour = lambda _: busy if next(numbers) % 4 == 3 else None
-        ids = publish(settings, settings.kafka.topics.enriched, 1000)
-        with forwarding(settings):
-            wait_until(
-                lambda: sum(committed(settings, "soc").values()) == 1000,
-                deadline_s=60,
-                what="all committed",
-            )
-        check_exactly_once(ids, receiver.delivered)  # 503 is said before anything is taken
-
-
-def test_a_stop_waits_for_acknowledgements_and_commits_them(
-    kafka: Kafka, unique_prefix: str
-) -> None:
-    with splunk() as receiver:
-        settings = forwarder_settings(
-            kafka.bootstrap_servers,
-            unique_prefix,
-            soc=destination("splunk", receiver.url, ack_poll_s=60.0),
-        )
-        ids = publish(settings, settings.kafka.topics.enriched, 200)
-        with forwarding(settings):
-            wait_until(lambda: len(receiver.delivered) == 200, deadline_s=30, what="all indexed")
-            assert sum(committed(settings, "soc").values()) == 0  # the first poll is a minute away
-        assert sum(committed(settings, "soc").values()) == 200
-        check_exactly_once(ids, receiver.delivered)
-
-
-def test_a_stop_does_not_wait_for_an_acknowledgement_that_does_not_come(
-    kafka: Kafka, unique_prefix: str
-) -> None:
-    with splunk() as receiver:
-        receiver.holding = True
-        settings = forwarder_settings(
-            kafka.bootstrap_servers, unique_prefix, soc=destination("splunk", receiver.url)
-        )
-        ids = publish(settings, settings.kafka.topics.enriched, 100)
-        with forwarding(settings):  # checks the bound
-            wait_until(lambda: receiver.posts > 0, deadline_s=30, what="a request")
-        assert sum(committed(settings, "soc").values()) == 0
-        receiver.release()
-        with forwarding(settings):
-            wait_until(
-                lambda: sum(committed(settings, "soc").values()) == 100,
-                deadline_s=30,
-                what="all committed",
-            )
-        check_nothing_lost(ids, receiver.delivered)
-
+from tests.receivers.splunk import splunk
 
 _RECEIVERS = {"splunk": splunk, "elasticsearch": elasticsearch, "otlp": otlp}
 
@@ -263,22 +53,14 @@ def test_refused_credentials_pause_and_alarm_and_lose_nothing(
         receiver.behaviour = refuse
         ids = publish(settings, settings.kafka.topics.enriched, 300)
         with forwarding(settings):
-            wait_until(
-                lambda: _metric("audit_sink_alarm", sink=name, code=f"http_{status}") == 1,
-                deadline_s=30,
-                what="the alarm",
-            )
+            wait_for_alarm(name, f"http_{status}")
             wait_until(lambda: len(tries) > 8, deadline_s=30, what="more tries")
             assert sum(committed(settings, name).values()) == 0
             receiver.behaviour = normal
-            wait_until(
-                lambda: sum(committed(settings, name).values()) == 300,
-                deadline_s=30,
-                what="all committed",
-            )
+            wait_until_committed(settings, name, 300)
         check_exactly_once(ids, receiver.delivered)
         assert not dead_letters(settings, 1, deadline_s=1)
-        assert _metric("audit_sink_alarm", sink=name, code=f"http_{status}") == 0
+        assert metric("audit_sink_alarm", sink=name, code=f"http_{status}") == 0
 
 
 @pytest.mark.parametrize("kind", _RECEIVERS)
@@ -308,11 +90,7 @@ def test_killed_at_any_point_loses_nothing(
             receiver.behaviour = normal
             assert sum(committed(settings, "soc").values()) <= len(receiver.delivered)
         with forwarding(settings):
-            wait_until(
-                lambda: sum(committed(settings, "soc").values()) == 4000,
-                deadline_s=60,
-                what="all committed",
-            )
+            wait_until_committed(settings, "soc", 4000)
         check_nothing_lost(ids, receiver.delivered)
         assert not dead_letters(settings, 1, deadline_s=1)
 
@@ -349,11 +127,7 @@ def test_the_commit_does_not_pass_an_item_that_is_never_taken(
         assert 0 in offsets.values() or len(offsets) < 4  # its partition has not moved
         receiver.status_of = lambda _name, _document: None
         with forwarding(settings):
-            wait_until(
-                lambda: sum(committed(settings, "soc").values()) == 1000,
-                deadline_s=30,
-                what="all committed",
-            )
+            wait_until_committed(settings, "soc", 1000)
         check_exactly_once(ids, receiver.delivered)
 
 
@@ -378,20 +152,10 @@ def test_refused_items_that_cannot_be_buried_block_and_are_not_dropped(
             what="the topic's end",
         )
         with forwarding(settings):
-            wait_until(
-                lambda: (
-                    _metric("audit_sink_alarm", sink="buried", code="dead_letter_unwritten") == 1
-                ),
-                deadline_s=40,
-                what="the alarm",
-            )
+            wait_for_alarm("buried", "dead_letter_unwritten")
             assert sum(committed(settings, "buried").values()) < 200
             create_topics(admin, specs_for(settings.kafka))
-            wait_until(
-                lambda: sum(committed(settings, "buried").values()) == 200,
-                deadline_s=60,
-                what="all committed",
-            )
+            wait_until_committed(settings, "buried", 200)
             letters = dead_letters(settings, 1)
         check_exactly_once(ids, receiver.delivered, dead_ids(letters))
 

@@ -1,7 +1,5 @@
 """Events stored through audit.ingest come out of `events`, `export` and `tail` as they should."""
 
-import csv
-import io
 import json
 import os
 import signal
@@ -10,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -192,29 +189,6 @@ def test_a_table_shows_hostile_events_harmlessly(
     shown = auditbus("events", "--account", account, environment=environment).stdout
     assert "[bold]\\x1b[2J\\n\\u202eevil" in shown
     assert "\x1b" not in shown
-
-
-def test_export_is_whole_or_absent_and_says_when_it_is_cut(
-    client: Client, environment: dict[str, str], account: str, tmp_path: Path
-) -> None:
-    events = [enriched_event(account, description=f"=cmd|{number}") for number in range(5)]
-    _store(client, *events)
-    out = tmp_path / "log.csv"
-    done = auditbus("export", "--out", str(out), "--account", account, environment=environment)
-    assert (done.exit_code, "truncated" in done.stderr) == (0, False)
-    rows = list(csv.DictReader(io.StringIO(out.read_text(encoding="utf-8"), newline="")))
-    assert {row["ID"] for row in rows} == {event["id"] for event in events}
-    assert all(row["Description"].startswith("'=cmd|") for row in rows)
-    cut = auditbus(
-        "export", "--out", "-", "--account", account, "--limit", "3", environment=environment
-    )
-    assert len(cut.stdout.splitlines()) == 4
-    assert "truncated" in cut.stderr
-    before = out.read_bytes()
-    broken = {**environment, "AUDITBUS_CLICKHOUSE_PASSWORD": "wrong"}
-    assert auditbus("export", "--out", str(out), environment=broken).exit_code == 3
-    assert out.read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
 
 
 def _spawn(environment: dict[str, str], *arguments: str) -> subprocess.Popen[bytes]:

@@ -236,6 +236,35 @@ def test_a_replay_killed_in_the_middle_goes_on_and_live_delivery_is_not_disturbe
         assert out.startswith(f"replayed {1500 - before}: ")
 
 
+def test_a_replay_ends_when_its_destination_is_paused_and_goes_on_when_it_is_resumed(
+    kafka: Kafka, clickhouse: ClickHouse, unique_prefix: str, events: Stored, tmp_path: Path
+) -> None:
+    """It had gone on to send to a destination that an operator had paused."""
+    with receiving() as receiver:
+        line = _line(
+            kafka, clickhouse, unique_prefix, tmp_path, soc=webhook(receiver, batch_events=10)
+        )
+        ids = events.put(1000)
+        words = [word if word != "0" else "100" for word in _replay(events)]
+        process = line.start(*words)
+        try:
+            wait_until(lambda: len(receiver.delivered) >= 50, deadline_s=60, what="some of it")
+            assert line.run("pause", "soc").exit_code == 0
+            _, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
+        assert process.returncode == 1
+        assert "soc is paused; first: auditbus destinations resume soc" in err
+        sent = len(receiver.delivered)
+        assert sent < 1000
+        assert line.run(*_replay(events)).exit_code == 1
+        assert line.run("resume", "soc").exit_code == 0
+        again = line.run(*_replay(events))
+        assert again.exit_code == 0, again.stderr
+        assert again.stdout.startswith(f"replayed {1000 - sent}: ")
+        check_exactly_once(ids, receiver.delivered)
+
+
 def test_a_replay_keeps_its_pace(
     kafka: Kafka, clickhouse: ClickHouse, unique_prefix: str, events: Stored, tmp_path: Path
 ) -> None:

@@ -3,28 +3,15 @@
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import orjson
 from confluent_kafka import Consumer
 
-from auditbus.runtime.dead_letters import DeadLetterWriter
-from auditbus.runtime.kafka import new_admin, new_consumer, new_producer
-from auditbus.runtime.settings import Settings
-from auditbus.runtime.topic_watch import topic_id_of
-from auditbus.sinks.siem.delivery import Delivery
-from auditbus.sinks.siem.destination import (
-    Client,
-    Destination,
-    DestinationKind,
-    DestinationSettings,
-    Parcel,
-)
+from auditbus.runtime.kafka import new_consumer
+from auditbus.sinks.siem.destination import Parcel
 from auditbus.sinks.siem.outcomes import Accepted, Delivered, Failed, Outcome, Refusal
-from auditbus.sinks.siem.standing import Standing
 from tests.backends.parts import Kafka
 from tests.forwarding import (
     check_exactly_once,
@@ -35,50 +22,7 @@ from tests.forwarding import (
     publish,
 )
 from tests.pipeline import wait_until
-
-
-@contextmanager
-def _delivering(
-    settings: Settings, client: Client, *, ordered: bool, in_flight: int = 4
-) -> Iterator[Delivery]:
-    options = DestinationSettings(
-        type="scripted",
-        batch_events=20,
-        linger_ms=10,
-        requests_in_flight=in_flight,
-        retry_base_s=0.05,
-        retry_cap_s=0.2,
-    )
-    kind = DestinationKind(DestinationSettings, lambda _: client, ordered)
-    letters = DeadLetterWriter(
-        new_producer(settings.kafka), settings.kafka.topics.forwarder_dead_letters
-    )
-    delivery = Delivery(
-        Destination("scripted", kind, options),
-        settings.kafka,
-        letters,
-        Standing("scripted"),
-        partial(topic_id_of, new_admin(settings.kafka)),
-    )
-    stop = threading.Event()
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            delivery.run(stop)
-        except BaseException as error:
-            failures.append(error)
-            raise
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield delivery
-    finally:
-        stop.set()
-        thread.join(10)
-        assert not failures, failures
-    assert not thread.is_alive()
+from tests.scripted_delivery import delivering
 
 
 def _ids(events: Sequence[bytes]) -> list[str]:
@@ -110,7 +54,7 @@ def test_a_late_answer_for_a_partition_that_went_and_came_back_settles_nothing(
     client = HeldClient()
     settings = forwarder_settings(kafka.bootstrap_servers, unique_prefix)
     publish(settings, settings.kafka.topics.enriched, 40)
-    with _delivering(settings, client, ordered=True, in_flight=16) as delivery:
+    with delivering(settings, client, ordered=True, in_flight=16) as delivery:
         wait_until(lambda: len(client.held) == 4, deadline_s=30, what="one request a partition")
         before = dict(delivery._partitions.lanes)
         other = new_consumer(settings.kafka, "forwarder.scripted")
@@ -125,7 +69,9 @@ def test_a_late_answer_for_a_partition_that_went_and_came_back_settles_nothing(
         assert len(late) == 2
         for answer in late:
             answer.set()
-        wait_until(lambda: delivery._jobs.total() == 4, deadline_s=30, what="late answers taken in")
+        wait_until(
+            lambda: delivery._in_flight.requests == 4, deadline_s=30, what="late answers taken in"
+        )
         assert all(delivery._partitions.lanes[p] is not before[p] for p in moved)
         assert [delivery._partitions.lanes[p].watermark.position for p in sorted(moved)] == [0, 0]
         for _, answer in client.held:
@@ -196,7 +142,7 @@ def test_items_fail_alone_and_acknowledgements_come_late(kafka: Kafka, unique_pr
     settings = forwarder_settings(kafka.bootstrap_servers, unique_prefix)
     ids = publish(settings, settings.kafka.topics.enriched, 2000)
     client = CapriciousClient(random.Random(7), set(ids[::100]))
-    with _delivering(settings, client, ordered=False, in_flight=8):
+    with delivering(settings, client, ordered=False, in_flight=8):
         wait_until(lambda: len(client.delivered) == 1980, deadline_s=60, what="all but the refused")
         letters = dead_letters(settings, 20)
         wait_until(

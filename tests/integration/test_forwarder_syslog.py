@@ -6,6 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from auditbus.schemas import Catalogue
 from auditbus.sinks.siem.destination import Parcel
 from auditbus.sinks.siem.destinations.syslog import SyslogClient, message
 from auditbus.sinks.siem.destinations.syslog.message import message_encoder
@@ -110,7 +111,7 @@ def test_a_message_of_just_the_cap_arrives_whole(
     table = syslog(daemon, certificates)
     settings = forwarder_settings(kafka.bootstrap_servers, unique_prefix, soc=table)
     made = event(description="")
-    encode = message_encoder(SyslogSettings.model_validate(table))
+    encode = message_encoder(SyslogSettings.model_validate(table), Catalogue.builtin())
     empty = encode(read_event(KafkaRecord(0, 0, -1, None, orjson.dumps(made), ())))
     made["description"] = "x" * (8192 - len(empty))
     values = publish(settings, [made])
@@ -136,7 +137,8 @@ def test_rsyslog_keeps_a_byte_order_mark_and_syslog_ng_does_not(
 
 
 def _encodings() -> list[tuple[str, Encoding]]:
-    leef = Encoding(lambda _: "LEEF:2.0|a|b|1|X|x09|\tcat=é\tsev=5".encode(), is_json=False)
+    line = "LEEF:2.0|a|b|1|X|x09|\tcat=é\tsev=5".encode()
+    leef = Encoding(lambda _: lambda _: line, is_json=False)
     return [*ENCODINGS.items(), ("json", leef)]  # by tabs, as LEEF delimits; under any known name
 
 
@@ -150,10 +152,11 @@ def test_every_encoding_arrives_byte_for_byte(
         table = syslog(daemon, certificates, encoding=name)
         settings = SyslogSettings.model_validate(table)
         client = SyslogClient(settings)
-        assert client.deliver(Parcel("p", [message_encoder(settings)(read)], 0)) == Delivered()
+        sent = message_encoder(settings, Catalogue.builtin())(read)
+        assert client.deliver(Parcel("p", [sent], 0)) == Delivered()
         client.close()
         wait_until(lambda n=number: daemon.count() >= n, deadline_s=20, what=name)
         got = daemon.records()[-1].msg.encode()
         mark = b"\xef\xbb\xbf"  # before text; syslog-ng takes it off
-        assert got.removeprefix(mark) == encoding.encode(read)
+        assert got.removeprefix(mark) == encoding.encoder(Catalogue.builtin())(read)
         assert got.startswith(mark) == (not encoding.is_json and daemon.name == "rsyslog")

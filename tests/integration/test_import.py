@@ -123,6 +123,37 @@ def test_several_files_one_of_them_spoilt(kafka: Kafka, unique_prefix: str, tmp_
     assert {message.key() for message in found} == {b"111122223333"}
 
 
+def test_the_access_key_that_acted_is_imported(
+    kafka: Kafka, unique_prefix: str, tmp_path: Path
+) -> None:
+    environment = environment_of(kafka.bootstrap_servers, unique_prefix)
+    settings = settings_with_topics(environment)
+    made_up = "AKIA" + "MADEUPKEYID12345"  # of the length and letters of a real one
+    record = RECORDS["cloudtrail"](
+        userIdentity={"type": "IAMUser", "userName": "ann", "accessKeyId": made_up},
+        responseElements={"credentials": {"accessKeyId": made_up, "sessionToken": "IQoJb3Jp"}},
+    )
+    file = tmp_path / "record.json"
+    file.write_bytes(orjson.dumps(record))
+    result = auditbus("emit", "--format", "cloudtrail", str(file), environment=environment)
+    assert (result.exit_code, result.stdout) == (0, "published 1, rejected 0\n")
+    (message,) = read_topic(
+        settings, settings.kafka.topics.events, until=lambda found: len(found) >= 1
+    )
+    event = orjson.loads(message.value() or b"")
+    assert event["actor"]["credential"]["id"] == made_up
+    issued = event["metadata"]["cloudtrail"]["responseElements"]["credentials"]
+    assert issued == {"accessKeyId": made_up, "sessionToken": "[redacted]"}
+
+
+def test_a_dry_run_refuses_the_times_that_publishing_would(tmp_path: Path) -> None:
+    """It once judged an event of 1999 to be fine, which the producer then refused."""
+    own = b'{"action": "Login", "occurred_at": "1999-01-01T00:00:00Z"}\n{"action": "Login"}\n'
+    judged = auditbus("emit", "--dry-run", stdin=own)
+    assert (judged.exit_code, judged.stdout) == (1, "would publish 1, rejected 1\n")
+    assert "line 1: occurred_at: " in judged.stderr
+
+
 def test_a_dry_run_needs_no_broker_and_judges_everything(tmp_path: Path) -> None:
     nowhere = {"AUDITBUS_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"}
     lines, packed = _files(tmp_path, "github")
@@ -154,3 +185,32 @@ def test_an_account_is_asked_for_where_records_name_none() -> None:
         assert result.exit_code == 2
         assert "--account" in result.stderr
     assert auditbus("emit", "--account", "a", "--dry-run", stdin=b"{}").exit_code == 2
+
+
+def test_cloudtrail_keeps_the_ids_of_keys_and_no_secret(
+    kafka: Kafka, unique_prefix: str, tmp_path: Path
+) -> None:
+    environment = environment_of(kafka.bootstrap_servers, unique_prefix)
+    settings = settings_with_topics(environment)
+    key_id = "ASIA" + "MADEUP0123456789"
+    record = RECORDS["cloudtrail"](0)
+    record["userIdentity"]["accessKeyId"] = key_id
+    record["responseElements"] = {
+        "credentials": {"accessKeyId": key_id},
+        "issued": {"accessKeyId": key_id, "sessionToken": "FwoGZXIvYXdz", "secretAccessKey": "wJa"},
+    }
+    file = tmp_path / "records.json"
+    file.write_bytes(orjson.dumps({"Records": [record]}))
+    result = auditbus("emit", "--format", "cloudtrail", str(file), environment=environment)
+    assert result.stdout == "published 1, rejected 0\n", result.stderr
+    published = read_topic(settings, settings.kafka.topics.events, until=bool)
+    event = orjson.loads(published[0].value())
+    assert event["actor"]["credential"] == {"type": "access_key", "id": key_id}
+    assert event["metadata"]["cloudtrail"]["responseElements"] == {
+        "credentials": {"accessKeyId": key_id},
+        "issued": {
+            "accessKeyId": key_id,
+            "sessionToken": "[redacted]",
+            "secretAccessKey": "[redacted]",
+        },
+    }

@@ -1,13 +1,14 @@
 """The examples of docs/other-languages.md, run as they stand there, on a real Kafka.
 
-Their clients come from Maven and npm by those programs' own configuration, into the cache that
-the broker's jars lie in, once.
+Their clients come by Maven, npm and go, each as it is configured, into the cache that the broker's
+jars lie in, once.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -155,6 +156,30 @@ def test_node(settings: Settings) -> None:
             directory=modules,
             timeout_s=_RUN_TIMEOUT_S,
         )
+    _check(settings, _ACCOUNTS)
+
+
+def test_go(settings: Settings) -> None:
+    go = _needed("go")
+    source = _snippet("go")
+    page = (ROOT / "docs" / _PAGE).read_text(encoding="utf-8")
+    commands = re.findall(r"`(go (?:mod|get) [^`]+)`", page)
+    assert [command.split()[1] for command in commands] == ["mod", "get"]
+
+    def build(directory: Path) -> None:
+        (directory / "publish.go").write_text(source, encoding="utf-8")
+        for command in (*commands, "go build -o publish ."):
+            words = shlex.split(command)[1:]
+            _run(go, *words, directory=directory, timeout_s=_FETCH_TIMEOUT_S)
+
+    known_by = "\n".join([source, *commands]).encode()
+    built = _cached(f"go-client-{hashlib.sha256(known_by).hexdigest()[:16]}", build)
+    _run(
+        *(built / "publish", settings.kafka.bootstrap_servers, settings.kafka.topics.events),
+        *_ACCOUNTS,
+        directory=built,
+        timeout_s=_RUN_TIMEOUT_S,
+    )
     _check(settings, _ACCOUNTS)
 
 

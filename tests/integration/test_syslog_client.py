@@ -40,8 +40,8 @@ def over_tls(certificates: Certificates, **fields: Any) -> dict[str, Any]:
     return {
         "transport": "tls",
         "ca_file": str(certificates.ca),
-        "cert_file": str(certificates.client),
-        "key_file": str(certificates.client_key),
+        "client_certificate_file": str(certificates.client),
+        "client_key_file": str(certificates.client_key),
         **fields,
     }
 
@@ -318,8 +318,11 @@ def test_certificates_that_do_not_fit_block(certificates: Certificates, tmp_path
     tls = certificates.server_context(demand_client=True)
     cases: list[tuple[dict[str, Any], str]] = [
         ({}, ""),
-        ({"cert_file": None, "key_file": None}, "client_certificate"),
-        ({"cert_file": stranger.client, "key_file": stranger.client_key}, "client_certificate"),
+        ({"client_certificate_file": None, "client_key_file": None}, "client_certificate"),
+        (
+            {"client_certificate_file": stranger.client, "client_key_file": stranger.client_key},
+            "client_certificate",
+        ),
         ({"ca_file": str(stranger.ca)}, "certificate"),
         ({"ca_file": None}, "certificate"),
         ({"server_name": "other.example.com"}, "certificate"),
@@ -342,7 +345,7 @@ def test_a_certificate_that_is_renewed_is_taken_up_without_a_restart(
     other.mkdir()
     stranger = Certificates(other)
     tls = certificates.server_context(demand_client=True)
-    files = {"cert_file": stranger.client, "key_file": stranger.client_key}
+    files = {"client_certificate_file": stranger.client, "client_key_file": stranger.client_key}
     with (
         receiving(read_all, tls=tls) as receiver,
         connected(receiver.port, **over_tls(certificates, **files)) as client,

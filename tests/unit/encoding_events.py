@@ -8,11 +8,12 @@ import orjson
 from hypothesis import strategies as st
 
 from auditbus.schemas import Catalogue
-from auditbus.sinks.siem.encodings import Event
+from auditbus.sinks.siem.encodings import ENCODINGS, Event
 
 __all__ = [
     "ACTIONS",
     "CUSTOM",
+    "ENCODERS",
     "anything",
     "event_of",
     "failing",
@@ -24,6 +25,7 @@ __all__ = [
 ]
 
 ACTIONS = sorted(Catalogue.builtin())
+ENCODERS = {name: one.encoder(Catalogue.builtin()) for name, one in ENCODINGS.items()}
 # (action, category, operation): an operator's own, in known categories and in none.
 CUSTOM = [
     ("InvoicePaid", "billing", "pay"),
@@ -176,7 +178,7 @@ _json = st.recursive(
 _party = st.fixed_dictionaries(
     {}, optional={"type": hostile_text, "id": hostile_text, "name": hostile_text}
 )
-hostile_events = st.fixed_dictionaries(
+_hostile_fields = st.fixed_dictionaries(
     {"action": st.sampled_from([*ACTIONS, "Custom.Action"])},
     optional={
         "account": st.fixed_dictionaries(
@@ -223,7 +225,13 @@ hostile_events = st.fixed_dictionaries(
         "device": st.fixed_dictionaries({}, optional={"os": hostile_text, "label": hostile_text}),
         "unknown": _json,
     },
-).map(lambda fields: {**raw(), **fields})
+)
+# What nobody knows has names of its own, which may be as hostile.
+hostile_events = st.builds(
+    lambda unknown, fields: {**unknown, **raw(), **fields},
+    st.dictionaries(hostile_text, _json, max_size=2),
+    _hostile_fields,
+)
 
 # Any JSON object that is called an event: known names, with what they may not hold.
 anything = st.dictionaries(

@@ -1,6 +1,5 @@
 """What people see is safe: events are written by others, some of them hostile."""
 
-import csv
 import io
 import json
 from dataclasses import replace
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from auditbus.console.cli.csv_file import write_csv
 from auditbus.console.cli.event_table import EventTable, fit
 from auditbus.console.cli.safe_text import one_line_json, printable, terminal_json
 from auditbus.console.query import EventRow
@@ -141,32 +139,3 @@ def test_json_on_a_terminal_cannot_steer_it_and_stays_the_same_json(text: str) -
     escaped = terminal_json(line).decode()
     assert not any("\x7f" <= c <= "\x9f" or c < " " for c in escaped)
     assert json.loads(escaped) == {"text": text}
-
-
-def _csv(*rows: EventRow) -> list[dict[str, str]]:
-    file = io.StringIO(newline="")
-    assert write_csv(rows, file) == len(rows)
-    return list(csv.DictReader(io.StringIO(file.getvalue(), newline="")))
-
-
-def test_csv_begins_with_the_columns_of_the_screen() -> None:
-    (row,) = _csv(_ROW)
-    assert list(row)[:9] == [
-        "Time", "Action", "Description", "Account", "User", "IP", "Device", "Location", "Error",
-    ]  # fmt: skip
-    assert row["Time"] == "2026-11-22T10:00:00.123Z"
-    assert row["Received"] == "2026-11-22T10:00:01.000Z"
-    assert (row["Account"], row["Account ID"]) == ("Acme", "acme")
-
-
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r", "\n", "  =", "\uff1d"])
-def test_formula_cells_become_text(start: str) -> None:
-    hostile = f'{start}HYPERLINK("http://evil")'
-    (row,) = _csv(replace(_ROW, description=hostile, actor_name=hostile, error_message=hostile))
-    assert row["Description"] == row["User"] == row["Error"] == f"'{hostile}"
-
-
-def test_csv_keeps_quotes_line_breaks_and_any_script() -> None:
-    text = 'say "hi",\nthen \u00fc \u4e2d \U0001f600'
-    (row,) = _csv(replace(_ROW, description=text))
-    assert row["Description"] == text

@@ -15,10 +15,10 @@ from cefevent.extensions import extension_dictionary
 from hypothesis import example, given
 
 from auditbus import __version__
-from auditbus.sinks.siem.encodings.cef import encode_cef
 from tests.unit.encoding_events import (
     ACTIONS,
     CUSTOM,
+    ENCODERS,
     event_of,
     failing,
     full,
@@ -36,7 +36,7 @@ _MARK = "…[truncated]"
 
 def _parsed(fields: dict[str, Any], timestamp_ms: int = 1_795_341_602_000) -> dict[str, Any]:
     """Encode and parse back; what holds for every line is judged here."""
-    line = encode_cef(event_of(fields, timestamp_ms)).decode()
+    line = ENCODERS["cef"](event_of(fields, timestamp_ms)).decode()
     assert len(line.splitlines()) == 1
     record: dict[str, Any] = cefp.parse(line)
     extension = line.split(f"|{record['severity']}|", 1)[1]

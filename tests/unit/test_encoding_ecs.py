@@ -14,10 +14,11 @@ import orjson
 import pytest
 from hypothesis import given
 
-from auditbus.sinks.siem.encodings.ecs import ECS_VERSION, encode_ecs
+from auditbus.sinks.siem.encodings.ecs import ECS_VERSION
 from tests.unit.encoding_events import (
     ACTIONS,
     CUSTOM,
+    ENCODERS,
     event_of,
     failing,
     full,
@@ -128,7 +129,7 @@ def _flat(value: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
 
 def _checked(fields: dict[str, Any], timestamp_ms: int = 1_795_341_602_000) -> dict[str, Any]:
     """Encode, and judge every field of ECS by the type that it has there."""
-    body: dict[str, Any] = orjson.loads(encode_ecs(event_of(fields, timestamp_ms)))
+    body: dict[str, Any] = orjson.loads(ENCODERS["ecs"](event_of(fields, timestamp_ms)))
     assert {"@timestamp", "ecs", "event", "message"} <= body.keys()
     for name, value in _flat(body):
         if name.startswith("auditbus."):

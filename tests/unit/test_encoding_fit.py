@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditbus.schemas import RejectCode, decode_enriched
-from auditbus.sinks.siem.encodings import ENCODINGS, Event, Unencodable, encode_json, fit
+from auditbus.sinks.siem.encodings import ENCODINGS, Event, Unencodable, fit
 from auditbus.sinks.siem.encodings.text import TRUNCATED
-from tests.unit.encoding_events import anything, event_of, full, hostile_text
+from tests.unit.encoding_events import ENCODERS, anything, event_of, full, hostile_text
 from tests.unit.leef_reader import read_leef
 
 _CAP = 4_096
 
 
 def _fitted(cap_bytes: int = _CAP, **fields: Any) -> dict[str, Any]:
-    fitted = fit(event_of(full(**fields)), encode_json, cap_bytes)
+    fitted = fit(event_of(full(**fields)), ENCODERS["json"], cap_bytes)
     assert len(fitted) <= cap_bytes
     decode_enriched(fitted)
     body: dict[str, Any] = orjson.loads(fitted)
@@ -30,7 +30,7 @@ def _fitted(cap_bytes: int = _CAP, **fields: Any) -> dict[str, Any]:
 
 def test_what_fits_is_left_alone() -> None:
     event = event_of(full())
-    assert fit(event, encode_json, len(event.value)) is event.value
+    assert fit(event, ENCODERS["json"], len(event.value)) is event.value
 
 
 def test_of_texts_as_long_the_unknown_goes_before_metadata_before_prose_before_names() -> None:
@@ -61,7 +61,7 @@ def test_the_longest_text_goes_first_wherever_it_stands() -> None:
 
 def test_what_identifies_an_event_is_never_cut() -> None:
     fields = full(metadata={"k": "x" * 100_000}, description="d" * 10_000)
-    body = orjson.loads(fit(event_of(fields), encode_json, 2_048))
+    body = orjson.loads(fit(event_of(fields), ENCODERS["json"], 2_048))
     for name in ("id", "action", "occurred_at", "received_at", "category", "operation", "outcome"):
         assert body[name] == fields[name]
     assert body["account"]["id"] == "acme"
@@ -87,7 +87,7 @@ def test_what_identifies_an_event_is_never_cut() -> None:
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_whatever_is_large_is_cut_in_every_encoding(encoding: str, fields: dict[str, Any]) -> None:
     event = event_of(full(**fields))
-    fitted = fit(event, ENCODINGS[encoding].encode, _CAP).decode()
+    fitted = fit(event, ENCODERS[encoding], _CAP).decode()
     assert len(fitted.encode()) <= _CAP
     match encoding:
         case "cef":
@@ -104,7 +104,7 @@ def test_what_no_cut_makes_fit_is_refused(encoding: str) -> None:
     event = event_of(full(actor={"type": "user", "id": "i" * 9_000}))
     for cap_bytes in (200, 900):
         with pytest.raises(Unencodable, match=f"the cap is {cap_bytes}") as refused:
-            fit(event, ENCODINGS[encoding].encode, cap_bytes)
+            fit(event, ENCODERS[encoding], cap_bytes)
         assert refused.value.code == RejectCode.TOO_LARGE
         assert "iii" not in refused.value.reason
 
@@ -116,7 +116,7 @@ def test_any_object_is_cut_or_refused(
 ) -> None:
     event = event_of({**fields, "padding": pad * 100})
     try:
-        fitted = fit(event, ENCODINGS[encoding].encode, cap_bytes)
+        fitted = fit(event, ENCODERS[encoding], cap_bytes)
     except Unencodable:
         return
     assert len(fitted) <= cap_bytes
@@ -127,6 +127,6 @@ def test_any_object_is_cut_or_refused(
 def test_the_event_itself_is_not_changed() -> None:
     event = event_of(full(metadata={"k": ["x" * 900] * 40}, changes=[{"field": "f" * 9_000}]))
     before = orjson.dumps(event.fields)
-    fit(event, encode_json, 2_048)
+    fit(event, ENCODERS["json"], 2_048)
     assert orjson.dumps(event.fields) == before
     assert isinstance(event, Event)

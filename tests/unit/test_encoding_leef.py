@@ -11,10 +11,10 @@ from hypothesis import example, given
 from auditbus import __version__
 from auditbus.schemas.errors import RejectCode
 from auditbus.sinks.siem.encodings import Unencodable
-from auditbus.sinks.siem.encodings.leef import encode_leef
 from tests.unit.encoding_events import (
     ACTIONS,
     CUSTOM,
+    ENCODERS,
     event_of,
     failing,
     full,
@@ -34,7 +34,7 @@ _KEYS = {
 
 
 def _read(fields: dict[str, Any], timestamp_ms: int = 1_795_341_602_000) -> LeefRecord:
-    record = read_leef(encode_leef(event_of(fields, timestamp_ms)).decode())
+    record = read_leef(ENCODERS["leef"](event_of(fields, timestamp_ms)).decode())
     assert (record.vendor, record.product) == ("auditbus", "auditbus")
     assert (record.version, record.event_id) == (__version__, fields["action"])
     assert record.attributes.keys() <= _KEYS
@@ -143,7 +143,7 @@ def test_a_name_past_its_limit_is_cut_with_a_mark() -> None:
 @pytest.mark.parametrize("time", ["1999-12-31T23:59:59Z", "2300-01-01T00:00:00Z"])
 def test_a_time_that_has_no_13_digits_is_refused(time: str) -> None:
     with pytest.raises(Unencodable, match="occurred_at: ") as refused:
-        encode_leef(event_of(minimal(occurred_at=time)))
+        ENCODERS["leef"](event_of(minimal(occurred_at=time)))
     assert refused.value.code == RejectCode.INVALID_VALUE
 
 

@@ -12,10 +12,11 @@ from jsonschema import Draft202012Validator
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
 from auditbus.sinks.siem.encodings.classification import OCSF_CLASSES
-from auditbus.sinks.siem.encodings.ocsf import OCSF_VERSION, encode_ocsf
+from auditbus.sinks.siem.encodings.ocsf import OCSF_VERSION
 from tests.unit.encoding_events import (
     ACTIONS,
     CUSTOM,
+    ENCODERS,
     event_of,
     failing,
     full,
@@ -40,7 +41,7 @@ def _validator(class_uid: int, profiles: tuple[str, ...]) -> Draft202012Validato
 
 def _checked(fields: dict[str, Any], timestamp_ms: int = 1_795_341_602_000) -> dict[str, Any]:
     """Encode, and judge by the schema of the class and the profiles that the output names."""
-    body: dict[str, Any] = orjson.loads(encode_ocsf(event_of(fields, timestamp_ms)))
+    body: dict[str, Any] = orjson.loads(ENCODERS["ocsf"](event_of(fields, timestamp_ms)))
     profiles = tuple(body["metadata"].get("profiles", ()))
     faults = [
         f"{'.'.join(map(str, fault.absolute_path))}: {fault.message}"

@@ -68,6 +68,26 @@ class AttrsUser:
     address: AttrsAddress
 
 
+class PydanticSecrets(pydantic.BaseModel):
+    code: pydantic.SecretStr
+    blob: pydantic.SecretBytes = pydantic.SecretBytes(b"same")
+
+
+def test_a_pydantic_secret_that_changed_is_told_and_not_shown(
+    audit_events: RecordingProducer,
+) -> None:
+    first = PydanticSecrets(code=pydantic.SecretStr("hunter2"))
+    second = PydanticSecrets(code=pydantic.SecretStr("hunter3"))
+    marks = {"before": "[redacted]", "after": "[redacted]", "redacted": True}
+    for before, after in ((first, second), (snapshot(first), snapshot(second))):
+        changes = changes_between(before, after)
+        assert changes == [{"field": "code", **marks}]
+    audit_events.emit(action="Login", changes=changes)
+    assert audit_events.events[0]["changes"] == [{"field": "code", **marks}]
+    assert changes_between(first, PydanticSecrets(code=pydantic.SecretStr("hunter2"))) == []
+    assert "hunter" not in repr(snapshot(first))
+
+
 @pytest.mark.parametrize(
     ("user", "address"),
     [

@@ -234,6 +234,67 @@ def test_a_source_that_fails_costs_its_fields_alone(
     assert "hunter2" not in caplog.text
 
 
+@pytest.mark.parametrize("given", [["x"], {"metadata": "text"}, {"metadata": 5}, {1: 2}, 7])
+def test_a_source_of_fields_that_gives_nonsense_does_not_keep_the_call_from_running(
+    audit_events: RecordingProducer, caplog: pytest.LogCaptureFixture, given: Any
+) -> None:
+    @recorded(audit_events, "Login", fields=lambda _: given)
+    def work() -> int:
+        return 7
+
+    assert work() == 7
+    audit_events.assert_recorded(action="Login", outcome="success")
+    assert "lacks fields" in caplog.text
+
+
+def test_a_source_of_fields_that_gives_none_adds_none(
+    audit_events: RecordingProducer, caplog: pytest.LogCaptureFixture
+) -> None:
+    @recorded(audit_events, "Login", fields=lambda _: None)
+    def work() -> int:
+        return 7
+
+    assert work() == 7
+    audit_events.assert_recorded(action="Login", outcome="success")
+    assert not caplog.records
+
+
+def test_a_producer_that_cannot_be_had_costs_the_event_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def no_producer() -> Any:
+        raise LookupError("no application context")
+
+    @recorded(no_producer, "Login")
+    def work() -> int:
+        return 7
+
+    @recorded(no_producer, "Login")
+    async def work_async() -> int:
+        return 8
+
+    assert work() == 7
+    assert asyncio.run(work_async()) == 8
+    assert caplog.text.count("audit event Login is lost: LookupError") == 2
+
+
+@pytest.mark.parametrize(("given", "is_lost"), [(None, False), (5, True)])
+def test_metadata_that_the_block_has_spoilt_does_not_fail_the_block(
+    audit_events: RecordingProducer, caplog: pytest.LogCaptureFixture, given: Any, is_lost: bool
+) -> None:
+    with Recording(audit_events, action="Login") as event:
+        event.metadata = given
+    assert len(audit_events.events) == (0 if is_lost else 1)
+    assert ("audit event Login is lost" in caplog.text) is is_lost
+
+
+def test_metadata_that_is_no_mapping_is_refused_when_the_function_is_decorated(
+    audit_events: RecordingProducer,
+) -> None:
+    with pytest.raises(TypeError, match="metadata"):
+        recorded(audit_events, "Login", metadata="team")
+
+
 @pytest.mark.parametrize("lost", [QueueFull("full"), DeliveryFailed("late"), RuntimeError("x")])
 def test_a_lost_event_is_logged_and_the_result_stands(
     audit_events: RecordingProducer, caplog: pytest.LogCaptureFixture, lost: Exception

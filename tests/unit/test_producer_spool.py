@@ -283,7 +283,7 @@ def test_synced_before_emit_returns_where_that_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
-    monkeypatch.setattr("auditbus.producers.spool.store._datasync", synced.append)
+    monkeypatch.setattr("auditbus.producers.spool.writer._datasync", synced.append)
     store = _store(tmp_path, sync_s=0)
     _append(store, b"x")
     assert len(synced) == 1
@@ -306,7 +306,7 @@ def test_an_event_that_could_not_be_synced_where_that_is_asked_was_not_taken(
         raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("auditbus.producers.spool.store._datasync", fail)
+        patch.setattr("auditbus.producers.spool.writer._datasync", fail)
         with pytest.raises(SpoolFull, match="Input/output"):
             _append(store, b"lost")
     _append(store, b"after")

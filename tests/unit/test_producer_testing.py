@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from collections.abc import Iterator
 
 import pytest
 
-from auditbus.producers import AuditProducer, DeliveryFailed, InvalidEvent, ProducerClosed
+from auditbus.producers import (
+    AuditProducer,
+    DeliveryFailed,
+    InvalidEvent,
+    ProducerClosed,
+    SettingsError,
+    WouldBlock,
+)
 from auditbus.producers.logging_handler import AuditHandler
 from auditbus.producers.testing import RecordingProducer
 
@@ -35,6 +43,31 @@ def test_it_takes_and_refuses_what_the_real_one_does(audit_events: RecordingProd
         audit_events.emit(action="Login")
     audit_events.clear()
     audit_events.assert_nothing_recorded()
+
+
+def test_it_refuses_in_an_event_loop_what_the_real_one_would_wait_for() -> None:
+    audit = RecordingProducer(delivery={"StorageDeleted": "fail_closed"})
+
+    async def main() -> None:
+        audit.emit(action="Login")
+        with pytest.raises(WouldBlock, match="await emit_async"):
+            audit.emit(action="StorageDeleted")
+        with pytest.raises(WouldBlock):
+            audit.emit(action="Login", delivery="acknowledged")
+        with pytest.raises(WouldBlock):
+            audit.emit_and_wait(action="Login")
+        await audit.emit_async(action="StorageDeleted")
+
+    asyncio.run(main())
+    assert [event["action"] for event in audit.events] == ["Login", "StorageDeleted"]
+    audit.emit(action="StorageDeleted")  # no event loop here
+
+
+def test_it_refuses_words_that_the_real_one_does_not_know(audit_events: RecordingProducer) -> None:
+    with pytest.raises(SettingsError, match="delivery of Login: 'sure'"):
+        RecordingProducer(delivery={"Login": "sure"})  # type: ignore[dict-item]
+    with pytest.raises(SettingsError, match="'surely'"):
+        audit_events.emit(action="Login", delivery="surely")  # type: ignore[arg-type]
 
 
 def test_it_has_what_services_call_on_the_real_one() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditbus.schemas import Catalogue
 from auditbus.sinks.siem.destination import DestinationKind, DestinationSettings
 from auditbus.sinks.siem.destinations import envelopes, file
 from auditbus.sinks.siem.encodings import ENCODINGS, Encoding, Event
@@ -37,14 +38,14 @@ def _settings(kind: DestinationKind, name: str, encoding: str) -> DestinationSet
 def _encoded(name: str, made: dict[str, Any], encoding: str = "json", indent: int = 0) -> bytes:
     kind = built_in_kinds()[name]
     value = orjson.dumps(made, option=orjson.OPT_INDENT_2 if indent else 0)
-    encode = kind.encoder(_settings(kind, name, encoding))
+    encode = kind.encoder(_settings(kind, name, encoding), Catalogue.builtin())
     return encode(Event(value, orjson.loads(value), 1_700_000_000_123))
 
 
 @pytest.fixture(params=[*ENCODINGS, "plain"])
 def encoding(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every encoding there is, and one of plain text."""
-    text = Encoding(lambda e: f"CEF:0|{e.fields['description']}".encode(), is_json=False)
+    text = Encoding(lambda _: lambda e: f"CEF:0|{e.fields['description']}".encode(), is_json=False)
     for module in ("envelopes", "elasticsearch", "otlp", "file"):
         monkeypatch.setattr(
             f"auditbus.sinks.siem.destinations.{module}.ENCODINGS", {**ENCODINGS, "plain": text}
@@ -139,7 +140,7 @@ def test_a_splunk_envelope_is_what_splunk_documents() -> None:
     kind = built_in_kinds()["splunk"]
     options = _settings(kind, "splunk", "json").model_copy(update={"index": 'a"b', "host": "h"})
     value = orjson.dumps(made)
-    assert json.loads(kind.encoder(options)(Event(value, made, 0))) == {
+    assert json.loads(kind.encoder(options, Catalogue.builtin())(Event(value, made, 0))) == {
         "time": 1_767_323_045.678,
         "host": "h",
         "source": "auditbus",

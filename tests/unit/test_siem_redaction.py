@@ -2,7 +2,7 @@
 
 import html
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 from urllib.parse import quote, unquote
@@ -11,12 +11,14 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from auditbus.runtime.errors import SettingsError
 from auditbus.sinks.siem.encodings import Event, Unencodable
 from auditbus.sinks.siem.redaction import RedactionSettings, compile_redaction
 from auditbus.sinks.siem.registry import load_destinations
 from tests.pipeline import event
+from tests.unit.encoding_events import ENCODERS, event_of, full
 from tests.webhook_receiver import SECRET
 
 _KEY = "a key that is long enough"
@@ -303,3 +305,66 @@ def test_a_key_comes_from_a_variable_and_is_hidden() -> None:
     assert found.settings.redact is not None
     assert _KEY not in repr(found)
     assert ip_address("192.0.2.1").version == 4
+
+
+def _paths(value: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, part in value.items():
+        yield f"{prefix}{name}"
+        inner = part[0] if isinstance(part, list) and part else part
+        if isinstance(inner, dict):
+            yield from _paths(inner, f"{prefix}{name}.")
+
+
+_WHOLE = full(error={"code": "E-77", "message": "no such key"})
+_NEVER = {"id", "schema_version", "action", "occurred_at", "received_at", "outcome", "actor.type"}
+
+
+@pytest.mark.parametrize("action", ["drop", "mask", "hash"])
+@pytest.mark.parametrize("path", [*_paths(_WHOLE), "changes.redacted"])
+def test_any_field_is_refused_at_start_or_redacted_in_every_encoding(
+    path: str, action: str
+) -> None:
+    """Not accepted, and then a dead letter of every event."""
+    table = {"fields": {path: action}, "key": "k" * 20}
+    refusal = ""
+    try:
+        settings = RedactionSettings.model_validate(table)
+    except ValidationError as error:
+        refusal = str(error)
+    if refusal:
+        assert path in refusal
+        return
+    assert path not in _NEVER
+    shown = compile_redaction(settings)(event_of(_WHOLE))
+    for name, encode in ENCODERS.items():
+        encoded = encode(shown)
+        if path.startswith("metadata") and action != "drop":
+            assert (b"[redacted]" if action == "mask" else b"redacted_") in encoded, name
+        if path in {"metadata", "metadata.region"}:
+            assert b"eu-central-1" not in encoded
+
+
+def test_an_object_keeps_its_shape() -> None:
+    redact = compile_redaction(RedactionSettings.model_validate({"fields": {"metadata": "mask"}}))
+    made = full(metadata={"a": {"b": [1, "x", None, {"c": True}]}, "d": ""})
+    assert redact(event_of(made)).fields["metadata"] == {
+        "a": {"b": ["[redacted]", "[redacted]", None, {"c": "[redacted]"}]},
+        "d": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"outcome": "drop"}, "outcome is needed"),
+        ({"error": "drop"}, "error cannot be dropped"),
+        ({"account.id": "drop"}, "account.id cannot be dropped"),
+        ({"location": "mask"}, "location holds no text: it can only be dropped"),
+        ({"producer.seq": "hash"}, "producer.seq holds no text"),
+    ],
+)
+def test_what_would_spoil_every_event_is_refused_by_name(
+    fields: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=f"fields\n.*{message}"):
+        RedactionSettings.model_validate({"fields": fields, "key": "k" * 20})

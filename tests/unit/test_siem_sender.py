@@ -11,6 +11,7 @@ import pytest
 from auditbus.runtime.dead_letters import DeadLetter
 from auditbus.runtime.errors import DeliveryFailed
 from auditbus.runtime.retry import Backoff
+from auditbus.schemas import Catalogue
 from auditbus.sinks.siem.circuit import Circuit, CircuitState
 from auditbus.sinks.siem.destination import (
     Destination,
@@ -59,7 +60,10 @@ class _Letters:
 
 
 def _sender(
-    client: _Client, letters: _Letters, encoder: Callable[[Any], Any] | None = None, **fields: Any
+    client: _Client,
+    letters: _Letters,
+    encoder: Callable[[Any, Catalogue], Any] | None = None,
+    **fields: Any,
 ) -> tuple[Sender, Tally]:
     settings = DestinationSettings.model_validate({"type": "scripted", **fields})
     kind = DestinationKind(DestinationSettings, lambda _: client, ordered=False)
@@ -161,7 +165,7 @@ def test_what_is_redacted_goes_out_and_the_dead_letter_keeps_the_original() -> N
 
 
 def test_an_encoders_bug_costs_no_event() -> None:
-    def broken(_settings: object) -> Callable[[Event], bytes]:
+    def broken(_settings: object, _: Catalogue) -> Callable[[Event], bytes]:
         def encode(event: Event) -> bytes:
             if event.fields.get("odd"):
                 raise KeyError("joe@example.org")

@@ -126,9 +126,15 @@ def test_a_package_can_offer_a_destination(monkeypatch: pytest.MonkeyPatch) -> N
         return [
             EntryPoint("theirs", "auditbus.sinks.siem.destinations.webhook:KIND", group),
             EntryPoint("broken", "auditbus.sinks.siem.destinations.webhook:classify", group),
+            EntryPoint("away", "a_package_that_is_not_there:KIND", group),
+            EntryPoint("nameless", "auditbus.sinks.siem.destinations.webhook:NOTHING", group),
         ]
 
     monkeypatch.setattr(registry, "entry_points", offered)
     assert _load(type="theirs").type == "theirs"
     with pytest.raises(SettingsError, match=r"soc\.type: .*broken is not a DestinationKind"):
         _load(type="broken")
+    with pytest.raises(SettingsError, match=r"soc\.type: away cannot be loaded: No module named"):
+        _load(type="away")
+    with pytest.raises(SettingsError, match=r"soc\.type: nameless cannot be loaded: .*NOTHING"):
+        _load(type="nameless")

@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from auditbus.console.sources import FORMATS
+from auditbus.producers.testing import RecordingProducer
 from auditbus.schemas.errors import InvalidEvent, RejectCode
 from auditbus.schemas.timestamps import parse_rfc3339
 from auditbus.schemas.validation import validate
@@ -230,6 +231,58 @@ def test_cloudtrail_a_service_as_source_and_resources_as_targets() -> None:
     assert event["targets"] == [{"type": "AWS::S3::Bucket", "id": "arn:aws:s3:::x"}]
 
 
+def test_cloudtrail_an_insight_is_no_call_of_anybody() -> None:
+    insight = cloudtrail(
+        userIdentity=None,
+        eventName=None,
+        eventSource=None,
+        eventType="AwsCloudTrailInsight",
+        eventCategory="Insight",
+        insightDetails={
+            "state": "Start",
+            "eventSource": "autoscaling.amazonaws.com",
+            "eventName": "CompleteLifecycleAction",
+            "insightType": "ApiCallRateInsight",
+            "insightContext": {"statistics": {}},
+        },
+    )
+    event = mapped("cloudtrail", insight)
+    assert event["action"] == "AwsCloudTrailInsight"
+    assert event["actor"] == {"type": "system"}
+    about = "CompleteLifecycleAction (autoscaling.amazonaws.com)"
+    assert event["description"] == f"ApiCallRateInsight Start: {about}"
+    with pytest.raises(InvalidEvent) as refused:
+        mapped("cloudtrail", {**insight, "eventType": None})
+    assert refused.value.field == "eventType"
+
+
+def test_cloudtrail_keys_that_acted_or_were_issued_keep_their_ids_and_nothing_else() -> None:
+    made_up = "ASIA" + "MADEUPKEYID12345"  # of the length and letters of a real one
+    record = cloudtrail(
+        userIdentity={"type": "IAMUser", "userName": "ann", "accessKeyId": made_up},
+        responseElements={
+            "credentials": {
+                "accessKeyId": made_up,
+                "secretAccessKey": "wJalrXUtnFEMI/K7MDENG",
+                "sessionToken": "IQoJb3JpZ2lu",
+                "expiration": "Nov 20, 2026",
+            }
+        },
+    )
+    audit = RecordingProducer(redactor=FORMATS["cloudtrail"].redactor())
+    audit.emit(mapped("cloudtrail", record))
+    event = audit.events[0]
+    assert event["actor"]["credential"] == {"type": "access_key", "id": made_up}
+    kept = event["metadata"]["cloudtrail"]
+    assert kept["userIdentity"]["accessKeyId"] == made_up
+    assert kept["responseElements"]["credentials"] == {
+        "accessKeyId": made_up,
+        "secretAccessKey": "[redacted]",
+        "sessionToken": "[redacted]",
+        "expiration": "Nov 20, 2026",
+    }
+
+
 def test_github_a_repository_that_was_deleted() -> None:
     event = mapped("github", github(7))
     assert event["action"] == "repo.destroy"
@@ -268,6 +321,9 @@ def test_github_bots_enterprises_and_failures() -> None:
         {"type": "team", "name": "a/b"},
         {"type": "user", "id": "5", "name": "bo"},
     ]
+    touched = mapped("github", github(repo=["acme/a", "acme/b"], repo_id=[1, 2], name="CI"))
+    assert touched["targets"] == [{"name": "CI"}]
+    assert touched["metadata"]["github"]["repo"] == ["acme/a", "acme/b"]
 
 
 def test_kubernetes_somebody_as_a_service_account() -> None:

@@ -38,7 +38,9 @@ def record(value: bytes, timestamp_ms: int = 1_700_000_000_123) -> Record:
 
 
 def made(value: bytes, timestamp_ms: int = 1_700_000_000_123, **fields: Any) -> bytes:
-    return message_encoder(settings(**fields))(read_event(record(value, timestamp_ms)))
+    return message_encoder(settings(**fields), Catalogue.builtin())(
+        read_event(record(value, timestamp_ms))
+    )
 
 
 def test_an_event_becomes_the_message_that_the_page_shows() -> None:
@@ -245,7 +247,7 @@ def test_the_reader_refuses_what_the_grammar_does(text: bytes) -> None:
 def _encode_as(
     monkeypatch: pytest.MonkeyPatch, encode: Callable[[Event], bytes], *, is_json: bool
 ) -> None:
-    table = {**encodings.ENCODINGS, "json": Encoding(encode, is_json=is_json)}
+    table = {**encodings.ENCODINGS, "json": Encoding(lambda _: encode, is_json=is_json)}
     monkeypatch.setattr(message, "ENCODINGS", table)
 
 

@@ -34,14 +34,14 @@ def load(environ: dict[str, str] | None = None, **fields: Any) -> SyslogSettings
         ({"transport": "udp", "framing": "newline"}, "framing"),
         ({"transport": "udp", "max_message_bytes": 65_508}, "max_message_bytes"),
         ({"max_message_bytes": 100}, "max_message_bytes"),
-        ({"key_file": "/etc/key.pem"}, "cert_file"),
+        ({"client_key_file": "/etc/key.pem"}, "client_certificate_file"),
         ({"ca_file": "/nowhere/ca.pem"}, "ca_file"),
-        ({"cert_file": "/nowhere/cert.pem"}, "cert_file"),
+        ({"client_certificate_file": "/nowhere/cert.pem"}, "client_certificate_file"),
         ({"app_name": "a b"}, "app_name"),
         ({"hostname": "ü"}, "hostname"),
         ({"enterprise_number": 0}, "enterprise_number"),
         ({"host": "10.0.0.1", "allow_private_targets": False}, "host"),
-        ({"key_password": "open"}, "key_password"),
+        ({"client_key_password": "open"}, "client_key_password"),
         ({"secret": "x"}, "secret"),
     ],
 )
@@ -59,10 +59,13 @@ def test_ports_follow_the_transport() -> None:
 
 def test_a_key_that_is_another_certificates_is_refused(tmp_path: Path) -> None:
     certificates = Certificates(tmp_path)
-    pair = {"cert_file": certificates.client, "key_file": certificates.client_key}
+    pair = {
+        "client_certificate_file": certificates.client,
+        "client_key_file": certificates.client_key,
+    }
     load(**pair)
-    with pytest.raises(SettingsError, match="key_file"):
-        load(**{**pair, "key_file": certificates.server_key})
+    with pytest.raises(SettingsError, match="client_key_file"):
+        load(**{**pair, "client_key_file": certificates.server_key})
 
 
 def test_a_locked_key_needs_its_password_and_shows_it_nowhere(tmp_path: Path) -> None:
@@ -77,11 +80,14 @@ def test_a_locked_key_needs_its_password_and_shows_it_nowhere(tmp_path: Path) ->
             serialization.BestAvailableEncryption(b"opensesame"),
         )
     )
-    pair = {"cert_file": certificates.client, "key_file": certificates.client_key}
-    settings = load({"KEY": "opensesame"}, key_password_env="KEY", **pair)
+    pair = {
+        "client_certificate_file": certificates.client,
+        "client_key_file": certificates.client_key,
+    }
+    settings = load({"KEY": "opensesame"}, client_key_password_env="KEY", **pair)
     assert "opensesame" not in repr(settings)
-    for environ, more in (({"KEY": "wrong"}, {"key_password_env": "KEY"}), ({}, {})):
-        with pytest.raises(SettingsError, match="key_file") as caught:
+    for environ, more in (({"KEY": "wrong"}, {"client_key_password_env": "KEY"}), ({}, {})):
+        with pytest.raises(SettingsError, match="client_key_file") as caught:
             load(environ, **more, **pair)
         assert "wrong" not in str(caught.value)
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 
+from auditbus.console.access.secret import secret_hash
 from auditbus.runtime.settings import ConsoleSettings
 
 __all__ = ["Cookie", "Cookies"]
@@ -70,4 +71,5 @@ class Cookies:
 
     def pending(self, state: str) -> Cookie:
         """Return the cookie of one sign-in that is under way at the provider."""
-        return Cookie(f"{self._prefix}-oidc-{state[:8]}", self._secure)
+        # Its hash, as a state may be anything that somebody sends here.
+        return Cookie(f"{self._prefix}-oidc-{secret_hash(state)[:8]}", self._secure)

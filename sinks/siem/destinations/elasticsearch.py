@@ -32,6 +32,7 @@ import orjson
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from auditbus.schemas.catalogue import Catalogue
 from auditbus.sinks.siem.destination import DestinationKind, Parcel
 from auditbus.sinks.siem.destinations.envelopes import event_id, json_value, on_one_line, time_text
 from auditbus.sinks.siem.destinations.http import (
@@ -222,11 +223,10 @@ def _authorization(settings: ElasticsearchSettings) -> dict[str, str]:
     return {}
 
 
-def _encoder(settings: ElasticsearchSettings) -> Encoder:
-    if ENCODINGS[settings.encoding].is_json:
-        document = _timed(on_one_line(json_value(settings.encoding)))
-    else:
-        document = _message(json_value(settings.encoding))
+def _encoder(settings: ElasticsearchSettings, catalogue: Catalogue) -> Encoder:
+    value = json_value(settings.encoding, catalogue)
+    is_json = ENCODINGS[settings.encoding].is_json
+    document = _timed(on_one_line(value)) if is_json else _message(value)
 
     def encode(event: Event) -> bytes:
         name = orjson.dumps(event_id(event))

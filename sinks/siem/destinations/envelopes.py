@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
+from auditbus.schemas.catalogue import Catalogue
 from auditbus.schemas.timestamps import format_epoch_ms, parse_rfc3339
 from auditbus.sinks.siem.encodings import ENCODINGS, Encoder, Event
 
@@ -59,12 +60,11 @@ def time_ms(event: Event) -> int:
     return time_us(event) // 1000
 
 
-def json_value(encoding: str) -> Encoder:
+def json_value(encoding: str, catalogue: Catalogue) -> Encoder:
     """Return the encoder that makes one JSON value: JSON as it is, text as a JSON string."""
     chosen = ENCODINGS[encoding]
-    if chosen.is_json:
-        return chosen.encode
-    return _quoted(chosen.encode)
+    encode = chosen.encoder(catalogue)
+    return encode if chosen.is_json else _quoted(encode)
 
 
 def _quoted(encode: Encoder) -> Encoder:

@@ -137,5 +137,7 @@ KIND = DestinationKind(
     settings=FileSettings,
     connect=FileClient,
     ordered=True,
-    encoder=lambda settings: on_one_line(ENCODINGS[settings.encoding].encode),
+    encoder=lambda settings, catalogue: on_one_line(
+        ENCODINGS[settings.encoding].encoder(catalogue)
+    ),
 )

@@ -3,7 +3,8 @@
     POST URL/v1/logs        content-type: application/x-protobuf, gzip
     ExportLogsServiceRequest with one resource (service.name) and one scope (auditbus)
 
-Each event is a LogRecord: `body` the encoded event as a string, `event_name` the action, attributes
+Each event is a LogRecord: `body` the encoded event as a string, `event_name` the action, severity
+as over syslog, attributes
 `log.record.uid` (the event's id: records with the same are duplicates), account, user, client and
 outcome by OpenTelemetry's names. Source: OTLP specification, OTLP/HTTP; semantic conventions.
 
@@ -29,16 +30,16 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import (
-    SEVERITY_NUMBER_INFO,
-    SEVERITY_NUMBER_WARN,
     LogRecord,
     ResourceLogs,
     ScopeLogs,
+    SeverityNumber,
 )
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from pydantic import Field, SecretStr
 
 from auditbus import __version__
+from auditbus.schemas.catalogue import Catalogue
 from auditbus.sinks.siem.destination import DestinationKind, Parcel
 from auditbus.sinks.siem.destinations.envelopes import event_id, time_us
 from auditbus.sinks.siem.destinations.http import (
@@ -52,6 +53,7 @@ from auditbus.sinks.siem.destinations.http import (
     unanswered,
 )
 from auditbus.sinks.siem.encodings import ENCODINGS, Encoder, Event
+from auditbus.sinks.siem.encodings.severities import syslog_severity
 from auditbus.sinks.siem.http_client import Answer
 from auditbus.sinks.siem.outcomes import Delivered, Failed, Outcome, Refusal, Rejected
 from auditbus.sinks.siem.secrets import cut_secrets, secret_values
@@ -62,6 +64,14 @@ _PATH = "/v1/logs"
 _MAX_BODY_BYTES = 16 * 1024 * 1024  # the collector takes 20 MiB
 _MAX_ANSWER_BYTES = 64 * 1024
 _TRACE_ID_BYTES = 16
+# What the logs data model of OpenTelemetry, appendix B, makes of syslog's severities.
+_SEVERITIES = {
+    6: SeverityNumber.SEVERITY_NUMBER_INFO,
+    5: SeverityNumber.SEVERITY_NUMBER_INFO2,
+    4: SeverityNumber.SEVERITY_NUMBER_WARN,
+    3: SeverityNumber.SEVERITY_NUMBER_ERROR,
+    2: SeverityNumber.SEVERITY_NUMBER_ERROR2,
+}
 
 
 class OtlpSettings(HttpSettings):
@@ -168,21 +178,22 @@ def _attributes(values: Mapping[str, object]) -> list[KeyValue]:
     ]
 
 
-def _encoder(settings: OtlpSettings) -> Encoder:
-    encode_body = ENCODINGS[settings.encoding].encode
+def _encoder(settings: OtlpSettings, catalogue: Catalogue) -> Encoder:
+    encode_body = ENCODINGS[settings.encoding].encoder(catalogue)
 
     def encode(event: Event) -> bytes:
         fields = event.fields
         account, actor, context = (_object(fields.get(n)) for n in ("account", "actor", "context"))
-        outcome, failed = fields.get("outcome"), "error" in fields
+        outcome, failed = fields.get("outcome"), fields.get("error") is not None
         is_failure = outcome == "failure" or (outcome is None and failed)
-        action = fields.get("action")
+        action = _text(fields.get("action"))
+        severity = catalogue.describe(action).severity
         record = LogRecord(
             time_unix_nano=time_us(event) * 1000,
             observed_time_unix_nano=max(event.timestamp_ms, 0) * 1_000_000,
-            severity_number=SEVERITY_NUMBER_WARN if is_failure else SEVERITY_NUMBER_INFO,
-            severity_text="WARN" if is_failure else "INFO",
-            event_name=action if isinstance(action, str) else "",
+            severity_number=_SEVERITIES[syslog_severity(severity, is_failure=is_failure)],
+            severity_text=severity,
+            event_name=action,
             body=AnyValue(string_value=encode_body(event).decode(errors="replace")),
             attributes=_attributes(
                 {
@@ -203,6 +214,10 @@ def _encoder(settings: OtlpSettings) -> Encoder:
 
 def _object(value: object) -> Mapping[str, object]:
     return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _trace_id(value: object) -> bytes:

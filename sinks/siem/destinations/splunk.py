@@ -28,6 +28,7 @@ import msgspec
 import orjson
 from pydantic import Field, SecretStr
 
+from auditbus.schemas.catalogue import Catalogue
 from auditbus.sinks.siem.destination import DestinationKind, Parcel
 from auditbus.sinks.siem.destinations.envelopes import event_id, json_value, time_ms
 from auditbus.sinks.siem.destinations.http import (
@@ -240,9 +241,9 @@ def _read(answer: Answer) -> _Reply | None:
         return None
 
 
-def _encoder(settings: SplunkSettings) -> Encoder:
+def _encoder(settings: SplunkSettings, catalogue: Catalogue) -> Encoder:
     """Wrap an encoded event; what is the same for all is made once."""
-    value = json_value(settings.encoding)
+    value = json_value(settings.encoding, catalogue)
     names = {"host": settings.host, "source": settings.source, "sourcetype": settings.sourcetype}
     names |= {"index": settings.index} if settings.index else {}
     common = orjson.dumps(names)[1:-1]

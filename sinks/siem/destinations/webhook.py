@@ -130,5 +130,5 @@ KIND = DestinationKind(
     settings=WebhookSettings,
     connect=WebhookClient,
     ordered=True,
-    encoder=lambda settings: json_value(settings.encoding),
+    encoder=lambda settings, catalogue: json_value(settings.encoding, catalogue),
 )

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
-from auditbus.sinks.siem.encodings.cef import encode_cef
-from auditbus.sinks.siem.encodings.ecs import encode_ecs
-from auditbus.sinks.siem.encodings.event import Event, Unencodable, read_event
+from auditbus.schemas.catalogue import Catalogue
+from auditbus.sinks.siem.encodings.cef import cef_encoder
+from auditbus.sinks.siem.encodings.ecs import ecs_encoder
+from auditbus.sinks.siem.encodings.event import Encoder, Event, Unencodable, read_event
 from auditbus.sinks.siem.encodings.fit import fit
-from auditbus.sinks.siem.encodings.leef import encode_leef
-from auditbus.sinks.siem.encodings.ocsf import encode_ocsf
+from auditbus.sinks.siem.encodings.leef import leef_encoder
+from auditbus.sinks.siem.encodings.ocsf import ocsf_encoder
 
 __all__ = [
     "ENCODINGS",
@@ -23,33 +25,32 @@ __all__ = [
     "Encoding",
     "Event",
     "Unencodable",
-    "encode_json",
     "fit",
     "read_event",
 ]
 
-# Returns one event's bytes. Raises Unencodable.
-Encoder = Callable[[Event], bytes]
-
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """`is_json`: the bytes are one JSON object, which an envelope in JSON may hold as it is."""
+    """`is_json`: the bytes are one JSON object, which an envelope in JSON may hold as it is.
 
-    encode: Encoder
+    `encoder` makes the function, for actions as a catalogue has them.
+    """
+
+    encoder: Callable[[Catalogue], Encoder]
     is_json: bool
 
 
-def encode_json(event: Event) -> bytes:
-    """Return the event as it is, byte for byte."""
-    return event.value
+def _json_encoder(_catalogue: Catalogue) -> Encoder:
+    """Return the function that gives the event as it is, byte for byte."""
+    return attrgetter("value")
 
 
 ENCODINGS: Mapping[str, Encoding] = {
-    "json": Encoding(encode_json, is_json=True),
-    "ocsf": Encoding(encode_ocsf, is_json=True),
-    "ecs": Encoding(encode_ecs, is_json=True),
-    "cef": Encoding(encode_cef, is_json=False),
-    "leef": Encoding(encode_leef, is_json=False),
+    "json": Encoding(_json_encoder, is_json=True),
+    "ocsf": Encoding(ocsf_encoder, is_json=True),
+    "ecs": Encoding(ecs_encoder, is_json=True),
+    "cef": Encoding(cef_encoder, is_json=False),
+    "leef": Encoding(leef_encoder, is_json=False),
 }
 """Every encoding by the name that settings use. One line each."""

@@ -16,9 +16,10 @@ from functools import lru_cache
 from typing import Any
 
 from auditbus import __version__
-from auditbus.sinks.siem.encodings.classification import Kind, kind_of
-from auditbus.sinks.siem.encodings.event import Event
-from auditbus.sinks.siem.encodings.remainder import Mapped
+from auditbus.schemas.catalogue import Catalogue
+from auditbus.sinks.siem.encodings.classification import look_up
+from auditbus.sinks.siem.encodings.event import Encoder, Event
+from auditbus.sinks.siem.encodings.remainder import IN_LINES
 from auditbus.sinks.siem.encodings.severities import SEVERITY_NUMBERS
 from auditbus.sinks.siem.encodings.text import (
     CONTROLS,
@@ -40,7 +41,7 @@ from auditbus.sinks.siem.encodings.view import (
     to_json,
 )
 
-__all__ = ["encode_cef"]
+__all__ = ["cef_encoder"]
 
 _NAME_CHARS = 512
 _STRING_CHARS = 1_023  # of most keys
@@ -92,48 +93,44 @@ _values = Line(
     max_chars=_STRING_CHARS,
     limits={key: _LONG_CHARS for key in _KEYS if key.startswith((" cs", " auditbus"))},
 )
-_MAPPED = Mapped(
-    whole=(
-        *("id", "schema_version", "action", "occurred_at", "description", "outcome"),
-        *("received_at", "category", "operation", "targets", "changes", "metadata"),
-    ),
-    parts={
-        "account": ("id", "name"),
-        "actor": ("type", "id", "name", "email", "credential", "on_behalf_of"),
-        "error": ("code", "message"),
-        "context": ("ip", "forwarded_for", "user_agent", "request_id", "session_id", "trace_id"),
-    },
-    kept=("producer", "location", "device", "origin"),
-)
 
 
-def encode_cef(event: Event) -> bytes:
-    """Return one CEF line, without a line break. Raises Unencodable with the field to blame."""
-    view = read_view(event)
-    kind = kind_of(view)
-    before, after = _frame(kind)
-    name = cut(view.description or kind.description, _NAME_CHARS)
-    if name.isprintable():  # no control character
-        name = name.replace("\\", r"\\").replace("|", r"\|")
-    else:
-        name = name.translate(_IN_HEADER)
-    times = f"end={epoch_ms(view)}"
-    if (received := received_ms(view, event)) is not None:
-        times = f"rt={received} {times}"
-    # The last value's trailing spaces would be lost: an id has none.
-    return (
-        f"{before}{name}{after}{times} outcome={view.effective_outcome}"
-        f"{_values.write(_pairs(view, event.fields), event.value)} externalId={view.id}"
-    ).encode()
+def cef_encoder(catalogue: Catalogue) -> Encoder:
+    """Return the function that makes an event one CEF line, without a line break."""
+
+    @lru_cache(maxsize=4_096)
+    def frame(action: str, category: str | None, operation: str | None) -> tuple[str, str, str]:
+        """Return what stands before the name, the name where there is no other, what is behind."""
+        kind = look_up(catalogue, action, category, operation)
+        severity = SEVERITY_NUMBERS[kind.severity]
+        return (
+            f"CEF:0|auditbus|auditbus|{__version__}|{kind.action}|",
+            _name(kind.description),
+            f"|{severity}|cat={kind.category} act={kind.operation} ",
+        )
+
+    def encode(event: Event) -> bytes:
+        view = read_view(event)
+        before, name, after = frame(view.action, view.category, view.operation)
+        if view.description:
+            name = _name(view.description)
+        times = f"end={epoch_ms(view)}"
+        if (received := received_ms(view, event)) is not None:
+            times = f"rt={received} {times}"
+        # The last value's trailing spaces would be lost: an id has none.
+        return (
+            f"{before}{name}{after}{times} outcome={view.effective_outcome}"
+            f"{_values.write(_pairs(view, event.fields), event.value)} externalId={view.id}"
+        ).encode()
+
+    return encode
 
 
-@lru_cache(maxsize=4_096)
-def _frame(kind: Kind) -> tuple[str, str]:
-    """Return what stands before and after the name; no word of it needs an escape."""
-    return (
-        f"CEF:0|auditbus|auditbus|{__version__}|{kind.action}|",
-        f"|{SEVERITY_NUMBERS[kind.severity]}|cat={kind.category} act={kind.operation} ",
-    )
+def _name(text: str) -> str:
+    text = cut(text, _NAME_CHARS)
+    if text.isprintable():  # no control character
+        return text.replace("\\", r"\\").replace("|", r"\|")
+    return text.translate(_IN_HEADER)
 
 
 def _pairs(view: View, fields: dict[str, Any]) -> Iterator[Pair]:
@@ -144,7 +141,7 @@ def _pairs(view: View, fields: dict[str, Any]) -> Iterator[Pair]:
     place, device, targets = view.location, view.device, view.targets
     ip = address(context.ip)
     ip_is_v6 = ip is not None and ":" in ip  # `src` holds an IPv4 address only
-    rest = _MAPPED.rest(view, fields)
+    rest = IN_LINES.rest(view, fields)
     user = first_user(targets) if targets else None
     return zip(
         _KEYS,

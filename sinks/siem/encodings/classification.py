@@ -1,9 +1,9 @@
 """What kind of thing happened, in the words of OCSF and ECS: tables, and one look-up.
 
 An action is classified by its category and operation: those of the event, which the stream took
-from the operator's catalogue, else (raw topic) those of the built-in catalogue, else `other`. So an
+from the operator's catalogue, else (raw topic) those of the catalogue, else `other`. So an
 operator's own action maps like the built-in ones of its category; what is listed nowhere is an OCSF
-API Activity. The severity is the built-in catalogue's, low for an action that is not in it.
+API Activity. The severity is the catalogue's, low for an action that is not in it.
 
 Sources: OCSF 1.8.0 (schema.ocsf.io/1.8.0), ECS 9.4 (event.category, event.type).
 """
@@ -13,15 +13,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from auditbus.schemas.catalogue import Catalogue, Severity
 from auditbus.schemas.errors import RejectCode
 from auditbus.schemas.event import ACTION_PATTERN
 from auditbus.sinks.siem.encodings.event import Unencodable
-from auditbus.sinks.siem.encodings.view import View, is_word
 
-__all__ = ["OCSF_CLASSES", "Kind", "kind_of", "look_up"]
+__all__ = ["OCSF_CLASSES", "Kind", "look_up"]
 
 OCSF_CLASSES: Mapping[int, str] = {
     3001: "Account Change",
@@ -153,11 +151,12 @@ _EXPECTED_TYPES: Mapping[str, frozenset[str]] = {
 }
 
 _is_action = re.compile(ACTION_PATTERN).fullmatch
+_is_word = re.compile(r"[a-z][a-z0-9_]{0,39}").fullmatch  # as the catalogue has them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kind:
-    """One kind of event. Made once for each action, category and operation, and cached."""
+    """One kind of event. Encoders remember what they make of it: there are few."""
 
     action: str
     category: str
@@ -171,23 +170,19 @@ class Kind:
     ecs_types: tuple[str, ...]
 
 
-def kind_of(view: View) -> Kind:
-    """Classify an event; raises Unencodable where its action is none."""
-    return look_up(view.action, view.category, view.operation)
+def look_up(
+    catalogue: Catalogue, action: str, category: str | None = None, operation: str | None = None
+) -> Kind:
+    """Classify an action; without `category` and `operation`, as the catalogue does.
 
-
-@lru_cache(maxsize=4_096)
-def look_up(action: str, category: str | None = None, operation: str | None = None) -> Kind:
-    """Classify an action; without `category` and `operation`, as the built-in catalogue does.
-
-    Raises Unencodable for what no catalogue could hold, so that nothing large is cached.
+    Raises Unencodable for what no catalogue could hold, so that nothing large is remembered.
     """
     if not _is_action(action):
         raise Unencodable(RejectCode.INVALID_VALUE, f"action: does not match {ACTION_PATTERN}")
-    known = Catalogue.builtin().describe(action)
+    known = catalogue.describe(action)
     category, operation = category or known.category, operation or known.operation
     for field, word in (("category", category), ("operation", operation)):
-        if not is_word(word):
+        if not _is_word(word):
             raise Unencodable(RejectCode.INVALID_VALUE, f"{field}: not a word of a catalogue")
     ocsf_class, ecs_category, ecs_types = _CATEGORIES.get(category, _OTHER_CATEGORY)
     if exception := _EXCEPTIONS.get((category, operation)):

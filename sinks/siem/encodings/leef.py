@@ -15,10 +15,11 @@ from functools import lru_cache
 from typing import Any
 
 from auditbus import __version__
+from auditbus.schemas.catalogue import Catalogue
 from auditbus.schemas.errors import RejectCode
-from auditbus.sinks.siem.encodings.classification import Kind, kind_of
-from auditbus.sinks.siem.encodings.event import Event, Unencodable
-from auditbus.sinks.siem.encodings.remainder import Mapped
+from auditbus.sinks.siem.encodings.classification import Kind, look_up
+from auditbus.sinks.siem.encodings.event import Encoder, Event, Unencodable
+from auditbus.sinks.siem.encodings.remainder import IN_LINES
 from auditbus.sinks.siem.encodings.severities import SEVERITY_NUMBERS
 from auditbus.sinks.siem.encodings.text import (
     CONTROLS,
@@ -39,7 +40,7 @@ from auditbus.sinks.siem.encodings.view import (
     to_json,
 )
 
-__all__ = ["encode_leef"]
+__all__ = ["leef_encoder"]
 
 _DELIMITER = "\t"
 # What stands before each text, in the order of `_pairs`.
@@ -54,41 +55,40 @@ _KEYS = tuple(
 )
 _NAME_CHARS = 255  # of usrName and accountName
 _EPOCH_MS = range(10**12, 10**13)  # 13 digits, by which QRadar knows milliseconds
-_values = Line({**CONTROLS, **dict.fromkeys(map(ord, "\t\n\r"), " ")})
-_MAPPED = Mapped(
-    whole=(
-        *("id", "schema_version", "action", "occurred_at", "description", "outcome"),
-        *("received_at", "category", "operation", "targets", "changes", "metadata"),
-    ),
-    parts={
-        "account": ("id", "name"),
-        "actor": ("type", "id", "name", "email", "credential", "on_behalf_of"),
-        "error": ("code", "message"),
-        "context": ("ip", "forwarded_for", "user_agent", "request_id", "session_id", "trace_id"),
-    },
-    kept=("producer", "location", "device", "origin"),
-)
+_ESCAPES = {**CONTROLS, **dict.fromkeys(map(ord, "\t\n\r"), " ")}
+_values = Line(_ESCAPES)
 
 
-def encode_leef(event: Event) -> bytes:
-    """Return one LEEF line, without a line break. Raises Unencodable with the field to blame."""
-    view = read_view(event)
-    kind = kind_of(view)
-    occurred = epoch_ms(view)
-    if occurred not in _EPOCH_MS:
-        raise Unencodable(
-            RejectCode.INVALID_VALUE, "occurred_at: before 2001-09-09 or after 2286-11-20"
-        )
-    times = f"devTime={occurred}"
-    if (received := received_ms(view, event)) is not None:
-        times = f"{times}\treceivedTime={received}"
-    return (
-        f"{_frame(kind)}{times}\teventId={view.id}\toutcome={view.effective_outcome}"
-        f"{_values.write(_pairs(view, kind, event.fields), event.value)}"
-    ).encode()
+def leef_encoder(catalogue: Catalogue) -> Encoder:
+    """Return the function that makes an event one LEEF line, without a line break."""
+
+    @lru_cache(maxsize=4_096)
+    def frame(action: str, category: str | None, operation: str | None) -> tuple[str, str]:
+        """Return header and constant attributes, and the description where there is no other."""
+        kind = look_up(catalogue, action, category, operation)
+        description = kind.description.translate(_ESCAPES)  # the catalogue's: not in the event
+        return _frame(kind), f"{_DELIMITER}description={description}"
+
+    def encode(event: Event) -> bytes:
+        view = read_view(event)
+        head, description = frame(view.action, view.category, view.operation)
+        occurred = epoch_ms(view)
+        if occurred not in _EPOCH_MS:
+            raise Unencodable(
+                RejectCode.INVALID_VALUE, "occurred_at: before 2001-09-09 or after 2286-11-20"
+            )
+        times = f"devTime={occurred}"
+        if (received := received_ms(view, event)) is not None:
+            times = f"{times}\treceivedTime={received}"
+        return (
+            f"{head}{times}\teventId={view.id}\toutcome={view.effective_outcome}"
+            f"{'' if view.description else description}"
+            f"{_values.write(_pairs(view, event.fields), event.value)}"
+        ).encode()
+
+    return encode
 
 
-@lru_cache(maxsize=4_096)
 def _frame(kind: Kind) -> str:
     """Return the header and the constant attributes; no word of them has a pipe or a tab."""
     attributes = [f"cat={kind.category}", f"sev={SEVERITY_NUMBERS[kind.severity]}"]
@@ -99,18 +99,18 @@ def _frame(kind: Kind) -> str:
     return header + "".join(attribute + _DELIMITER for attribute in attributes)
 
 
-def _pairs(view: View, kind: Kind, fields: dict[str, Any]) -> Iterator[Pair]:
+def _pairs(view: View, fields: dict[str, Any]) -> Iterator[Pair]:
     """Return every key with its text, or with nothing. One display: quicker than many appends."""
     actor, context = view.actor or NOBODY, view.context or NOWHERE
     credential, delegate = actor.credential, actor.on_behalf_of
     account, producer, error = view.account, view.producer, view.error
     place, device, targets = view.location, view.device, view.targets
     ip = address(context.ip)
-    rest = _MAPPED.rest(view, fields)
+    rest = IN_LINES.rest(view, fields)
     return zip(
         _KEYS,
         (
-            view.description or kind.description,
+            view.description,
             cut(actor.name or actor.email or actor.id or "", _NAME_CHARS),
             view.actor and actor.type,
             actor.id,

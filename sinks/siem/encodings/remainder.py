@@ -7,7 +7,7 @@ from typing import Any
 
 from auditbus.sinks.siem.encodings.view import PARTS, View
 
-__all__ = ["Mapped"]
+__all__ = ["IN_LINES", "Mapped"]
 
 
 class Mapped:
@@ -54,3 +54,19 @@ class Mapped:
             for name, value in fields.items()
             if value is not None and name not in self._known
         }
+
+
+IN_LINES = Mapped(
+    whole=(
+        *("id", "schema_version", "action", "occurred_at", "description", "outcome"),
+        *("received_at", "category", "operation", "targets", "changes", "metadata"),
+    ),
+    parts={
+        "account": ("id", "name"),
+        "actor": ("type", "id", "name", "email", "credential", "on_behalf_of"),
+        "error": ("code", "message"),
+        "context": ("ip", "forwarded_for", "user_agent", "request_id", "session_id", "trace_id"),
+    },
+    kept=("producer", "location", "device", "origin"),
+)
+"""What the formats of one line map, CEF and LEEF."""

@@ -41,7 +41,7 @@ may end a line at any of them, and no format of one line can carry them."""
 
 _text_of = itemgetter(1)
 _SEPARATOR = "\0"
-_ASCII_CONTROLS = bytes((*range(1, 0x20), 0x7F))
+_CONTROL_MARKS = (0x09, 0x0A, 0x0D, 0x7F)
 
 
 def cut(text: str, limit: int) -> str:
@@ -91,15 +91,23 @@ class Line:
         """
         flat: list[str] = list(chain.from_iterable(filter(_text_of, pairs)))  # type: ignore[arg-type]  # no pair of None is left
         line = "".join(flat)
-        if len(line) > self._max_chars and max(map(len, flat)) > self._max_chars:
+        if self._is_long(line, flat):
             keys, texts = flat[::2], flat[1::2]
             limits = [self._limits.get(key, self._max_chars) for key in keys]
             flat[1::2] = map(cut, texts, limits)
             line = "".join(flat)
-        if self._is_plain(source):
+        if not flat or self._is_plain(source):
             return line
-        flat[1::2] = self._escaped(flat[1::2])
+        flat[1::2] = self._escaped(flat[1::2], source)
         return "".join(flat)
+
+    def _is_long(self, line: str, flat: list[str]) -> bool:
+        """Tell whether a text may be too long; the last, mostly the longest, is looked at apart."""
+        if len(line) <= self._max_chars:
+            return False
+        key, text = flat[-2:]
+        limit = self._limits.get(key, self._max_chars)
+        return len(text) > limit or len(line) - len(text) > self._max_chars
 
     def _is_plain(self, source: bytes) -> bool:
         """Tell whether nothing in an event needs an escape; may say no where nothing does."""
@@ -108,10 +116,10 @@ class Line:
                 return False
         return True
 
-    def _escaped(self, texts: list[str]) -> list[str]:
+    def _escaped(self, texts: list[str], source: bytes) -> list[str]:
         """Escape each text; all at once where there is no control character."""
         joined = _SEPARATOR.join(texts)
-        if not _is_clean(joined, len(texts) - 1):
+        if not _is_clean(joined, source):
             return [text.translate(self._table) for text in texts]
         for special, escaped in self._specials:
             if special in joined:
@@ -119,14 +127,14 @@ class Line:
         return joined.split(_SEPARATOR)
 
 
-def _is_clean(joined: str, separators: int) -> bool:
-    """Tell whether there is no control character but the separators; may say no where it could."""
-    utf8 = joined.encode()
-    # The quickest search for any of a set.
-    if len(utf8.translate(None, _ASCII_CONTROLS)) != len(utf8):
+def _is_clean(joined: str, source: bytes) -> bool:
+    """Tell whether no text has a control character; may say no where none has."""
+    # In JSON it is an escape other than \\", white space between tokens, DEL, or not of ASCII.
+    if source.count(b"\\") != source.count(b'\\"'):
         return False
-    if joined.count(_SEPARATOR) != separators:
-        return False
+    for mark in _CONTROL_MARKS:  # half as long as any() of a generator
+        if mark in source:
+            return False
     return joined.isascii() or joined.replace(_SEPARATOR, "").isprintable()
 
 

@@ -219,7 +219,9 @@ def _read_certificates(settings: SyslogSettings) -> ssl.SSLContext:
     try:
         return tls_context(settings)
     except (OSError, ValueError) as error:
-        raise _CertificateFiles("ca_file, cert_file or key_file cannot be read") from error
+        raise _CertificateFiles(
+            "ca_file, client_certificate_file or client_key_file cannot be read"
+        ) from error
 
 
 def _framed(messages: Sequence[bytes], framing: str) -> bytes:

@@ -15,8 +15,6 @@ MSG         the event in the destination's encoding
 | high                     | 3 error           | 2 critical        |
 | critical                 | 2 critical        | 2 critical        |
 
-Alert and emergency are left to what pages people: an audit event never is that.
-
 Nothing in an event can end a message or begin another: a message holds no line feed, carriage
 return or NUL, whatever the framing. In structured data control characters become U+FFFD. Between
 the tokens of JSON, where alone JSON can hold them, they become spaces, which changes nothing.
@@ -31,22 +29,15 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from auditbus.schemas.catalogue import Catalogue, Severity
+from auditbus.schemas.catalogue import Catalogue
 from auditbus.schemas.timestamps import format_epoch_ms, parse_rfc3339
 from auditbus.sinks.siem.destinations.syslog.settings import SyslogSettings
 from auditbus.sinks.siem.encodings import ENCODINGS, Encoder, Event, fit
+from auditbus.sinks.siem.encodings.severities import syslog_severity
 
 __all__ = ["message_encoder"]
 
 _LOG_AUDIT = 13
-_SEVERITIES = {
-    Severity.INFORMATIONAL: 6,
-    Severity.LOW: 5,
-    Severity.MEDIUM: 4,
-    Severity.HIGH: 3,
-    Severity.CRITICAL: 2,
-}
-_MOST_SEVERE = 2
 _MSGID_CHARACTERS = 32
 _PARAM_CHARACTERS = 256
 _LATEST_MICROSECOND = len("2026-11-22T10:00:00.123456Z")
@@ -63,13 +54,14 @@ _TEXT_BREAKS = (b"\n", b"\r", b"\0")
 _TEXT_SPACED = bytes.maketrans(b"\n\r\0", b"   ")
 
 
-def message_encoder(settings: SyslogSettings) -> Encoder:
+def message_encoder(settings: SyslogSettings, catalogue: Catalogue) -> Encoder:
     """Return the function that makes an event a message, without its frame.
 
     An event whose message would be over the cap is cut by `fit`; where no cut suffices, it raises
     Unencodable (`too_large`).
     """
     encoding = ENCODINGS[settings.encoding]
+    encode_body = encoding.encoder(catalogue)
     breaks, spaced = (
         (_JSON_BREAKS, _JSON_SPACED) if encoding.is_json else (_TEXT_BREAKS, _TEXT_SPACED)
     )
@@ -84,7 +76,8 @@ def message_encoder(settings: SyslogSettings) -> Encoder:
     @lru_cache(maxsize=1024)
     def around(action: str, outcome: str) -> tuple[str, str]:
         """Return what the two decide: what stands before the timestamp, and after it."""
-        pri = _LOG_AUDIT * 8 + _severity(action, outcome == "failure")
+        severity = catalogue.describe(action).severity
+        pri = _LOG_AUDIT * 8 + syslog_severity(severity, is_failure=outcome == "failure")
         msgid = _not_printable.sub("_", action[:_MSGID_CHARACTERS]) or "-"
         params = _param("action", action) + _param("outcome", outcome)
         return f"<{pri}>1 ", f" {sender} {msgid} [{sd_name}{params}"
@@ -98,7 +91,7 @@ def message_encoder(settings: SyslogSettings) -> Encoder:
             + _param("actor", _inner(fields, "actor", "id"))
             + _param("ip", _inner(fields, "context", "ip"))
         )
-        body = encoding.encode(event)
+        body = encode_body(event)
         for character in breaks:
             if character in body:
                 body = body.translate(spaced)
@@ -108,11 +101,6 @@ def message_encoder(settings: SyslogSettings) -> Encoder:
         return f"{before}{_timestamp(event)}{after}{params}{end}".encode() + body
 
     return lambda event: fit(event, encode, cap)
-
-
-def _severity(action: str, is_failure: bool) -> int:
-    severity = _SEVERITIES[Catalogue.builtin().describe(action).severity]
-    return max(severity - 1, _MOST_SEVERE) if is_failure else severity
 
 
 def _outcome(fields: Mapping[str, Any]) -> str:

@@ -15,7 +15,13 @@ from auditbus.sinks.siem.target_guard import is_public
 __all__ = ["SyslogSettings", "tls_context"]
 
 _UDP_PAYLOAD = 65_507  # 65,535 less the headers of IPv4 and UDP (RFC 5426, section 3.2)
-_TLS_ONLY = ("ca_file", "cert_file", "key_file", "key_password", "server_name")
+_TLS_ONLY = (
+    "ca_file",
+    "client_certificate_file",
+    "client_key_file",
+    "client_key_password",
+    "server_name",
+)
 
 
 class SyslogSettings(DestinationSettings):
@@ -31,11 +37,11 @@ class SyslogSettings(DestinationSettings):
     """How tcp and tls tell messages apart; newline is for receivers that know nothing else."""
     ca_file: Path | None = None
     """Certificate authorities to trust instead of the system's."""
-    cert_file: Path | None = None
+    client_certificate_file: Path | None = None
     """This forwarder's certificate chain (PEM), for a server that asks for one."""
-    key_file: Path | None = None
+    client_key_file: Path | None = None
     """The certificate's key (PEM)."""
-    key_password: SecretStr | None = None
+    client_key_password: SecretStr | None = None
     """Password of the key, if it has one."""
     server_name: str | None = None
     """Name that the server's certificate must be for, where that is not `host`."""
@@ -84,8 +90,11 @@ class SyslogSettings(DestinationSettings):
             raise PydanticCustomError(
                 "max_message_bytes", "max_message_bytes: udp carries at most 65507"
             )
-        if self.key_file is not None and self.cert_file is None:
-            raise PydanticCustomError("cert_file", "cert_file: missing, key_file needs it")
+        if self.client_key_file is not None and self.client_certificate_file is None:
+            raise PydanticCustomError(
+                "client_certificate_file",
+                "client_certificate_file: missing, client_key_file needs it",
+            )
         if not self.allow_private_targets and _is_private_literal(self.host):
             raise PydanticCustomError(
                 "host", "host: a private address needs allow_private_targets = true"
@@ -100,7 +109,8 @@ class SyslogSettings(DestinationSettings):
             except (OSError, ValueError) as error:
                 raise PydanticCustomError(
                     "certificates",
-                    "ca_file, cert_file, key_file: cannot be read as PEM that fits together",
+                    "ca_file, client_certificate_file, client_key_file: cannot be read as PEM that "
+                    "fits together",
                 ) from error
         return self
 
@@ -112,12 +122,12 @@ def tls_context(settings: SyslogSettings) -> ssl.SSLContext:
     """
     context = ssl.create_default_context(cafile=settings.ca_file)
     context.check_hostname = settings.verify_server_name
-    if settings.cert_file is not None:
-        password = settings.key_password
+    if settings.client_certificate_file is not None:
+        password = settings.client_key_password
         # A callable: without one, OpenSSL would ask on the terminal.
         context.load_cert_chain(
-            settings.cert_file,
-            settings.key_file,
+            settings.client_certificate_file,
+            settings.client_key_file,
             lambda: password.get_secret_value() if password else "",
         )
     return context
