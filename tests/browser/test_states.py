@@ -70,6 +70,28 @@ def test_nothing_granted(visit: Open) -> None:
     assert page.locator("#events, #facets a, .search").count() == 0
 
 
+def test_signing_in_and_out(visit: Open, console: Console) -> None:
+    token = "abt_BrowserTestsAdministratorToken0123456789"
+    with running_console(console.store, console.client, administrator_token=token) as real:
+        page = visit(f"{real.url}/?action=Login", extra_http_headers={})
+        page.get_by_label("Access token").fill(token)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(f"{real.url}/?action=Login")  # where one wanted to go
+        expect(page.locator("#rows > tr")).to_have_count(50)
+        page.locator("#rows a").first.click()
+        expect(page.locator("#panel h2")).to_have_text("Login")
+        page.keyboard.press("Escape")
+        other = page.context.new_page()
+        other.goto(f"{real.url}/")
+        other.get_by_role("button", name="Sign out").click()
+        expect(other.get_by_role("status")).to_have_text("You have signed out.")
+        page.locator("#rows a").last.click()  # in a window that does not know it yet
+        page.wait_for_url(f"{real.url}/sign-in**")
+        page.goto(f"{real.url}/sign-in#token={token}")  # the link of `auditbus up`
+        expect(page.locator("#rows > tr")).to_have_count(50)
+        assert token not in page.url
+
+
 def test_a_store_that_is_down(visit: Open, fresh_clickhouse: ClickHouse, console: Console) -> None:
     with closing(migrated_client(fresh_clickhouse)) as client:
         fresh_clickhouse.kill()
