@@ -15,6 +15,7 @@ import uvicorn
 from clickhouse_connect.driver.client import Client
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
+from pydantic import SecretStr
 
 from auditbus.console.access import Principal, Role
 from auditbus.console.query import Tail
@@ -64,6 +65,7 @@ class Console:
     url: str
     client: Client
     store: ClickHouse
+    app: FastAPI
 
 
 def _known(request: Request) -> Principal | None:
@@ -71,14 +73,19 @@ def _known(request: Request) -> Principal | None:
 
 
 @contextmanager
-def running_console(store: ClickHouse, client: Client) -> Iterator[Console]:
-    """Serve until the block ends."""
+def running_console(
+    store: ClickHouse, client: Client, *, administrator_token: str | None = None
+) -> Iterator[Console]:
+    """Serve until the block ends; with a token, people sign in as they do in production."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
+        token = SecretStr(administrator_token) if administrator_token else None
         settings = Settings(
-            clickhouse=clickhouse_settings(store), console=ConsoleSettings(port=port)
+            clickhouse=clickhouse_settings(store),
+            console=ConsoleSettings(port=port, administrator_token=token),
         )
-        app = create_app(Services.build(settings, client, gate=Gate([_known])))
+        gate = None if token else Gate([_known])
+        app = create_app(Services.build(settings, client, gate=gate))
         if not any(getattr(route, "path", "") == "/api/v1/tail" for route in app.routes):
             _add_tail(app, client)
         config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
@@ -91,7 +98,7 @@ def running_console(store: ClickHouse, client: Client) -> Iterator[Console]:
                 assert thread.is_alive()
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
-            yield Console(f"http://127.0.0.1:{port}", client, store)
+            yield Console(f"http://127.0.0.1:{port}", client, store, app)
         finally:
             server.should_exit = True
             thread.join(30)
