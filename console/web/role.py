@@ -19,6 +19,7 @@ from auditbus.sinks.clickhouse.migrations import check_migrated
 __all__ = ["run"]
 
 _log = get_logger(__name__)
+_CONNECTIONS = 64  # more than there are worker threads
 _STOP_TIMEOUT_S = 3  # then live tails are cut
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -42,7 +43,10 @@ def run(settings: Settings) -> None:
 
     Raises ClickHouseUnreachable, StoreRefused or SettingsError at the start.
     """
-    with closing(new_client(settings.clickhouse)) as store, new_producer(settings) as producer:
+    with (
+        closing(new_client(settings.clickhouse, connections=_CONNECTIONS)) as store,
+        new_producer(settings) as producer,
+    ):
         check_migrated(store)
         services = Services.build(settings, store, Recorder(producer))
         config = uvicorn.Config(
