@@ -162,7 +162,8 @@ class Feed:
     def _holding(
         self, places: Sequence[NewEvent], conditions: Sequence[Predicate]
     ) -> list[tuple[UUID, list[int]]]:
-        flags, parameters = [], {}
+        flags: list[str] = []
+        parameters: dict[str, object] = {}
         for number, condition in enumerate(conditions):
             sql, renamed = condition.sql or "true", {}
             for name, value in condition.parameters.items():

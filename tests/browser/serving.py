@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
@@ -14,13 +13,10 @@ from random import Random
 import uvicorn
 from clickhouse_connect.driver.client import Client
 from fastapi import FastAPI, Request
-from fastapi.responses import StreamingResponse
 from pydantic import SecretStr
 
 from auditbus.console.access import Principal, Role
-from auditbus.console.query import Tail
 from auditbus.console.web import Services, create_app
-from auditbus.console.web.asking import Asking
 from auditbus.console.web.gate import Gate, bearer_token
 from auditbus.deploy.local.demo.world import build_world
 from auditbus.runtime.settings import ConsoleSettings, Settings
@@ -86,8 +82,6 @@ def running_console(
         )
         gate = None if token else Gate([_known])
         app = create_app(Services.build(settings, client, gate=gate))
-        if not any(getattr(route, "path", "") == "/api/v1/tail" for route in app.routes):
-            _add_tail(app, client)
         config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -102,20 +96,3 @@ def running_console(
         finally:
             server.should_exit = True
             thread.join(30)
-
-
-def _add_tail(app: FastAPI, client: Client) -> None:
-    """Until the API has a tail of its own."""
-
-    @app.get("/api/v1/tail")
-    async def tail(asked: Asking) -> StreamingResponse:
-        async def events() -> AsyncIterator[bytes]:
-            tailed = Tail(client, asked.predicate)
-            await asyncio.to_thread(tailed.start, 0)
-            yield b": begun\n\n"
-            while True:
-                for row in await asyncio.to_thread(lambda: list(tailed.poll())):
-                    yield b"id: %b\ndata: %b\n\n" % (str(row.id).encode(), row.event)
-                await asyncio.sleep(0.2)
-
-        return StreamingResponse(events(), media_type="text/event-stream")

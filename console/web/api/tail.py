@@ -71,8 +71,8 @@ async def _messages(
     async with stack:
         yield b"retry: %d\n\n" % _RETRY_MS
         if last is not None:
-            async for made in live.missed(subscription, last):
-                yield made
+            async for missed in live.missed(subscription, last):
+                yield missed
         yield b"id: %b\n\n" % str(subscription.start).encode()
         while True:
             try:
