@@ -103,6 +103,8 @@ class Tailing:
         return self.ids
 
     def close(self) -> None:
+        self._response.shutdown()  # close() alone waits for the reading thread
+        self._thread.join(20)
         self._response.close()
         self._pool.clear()
 
