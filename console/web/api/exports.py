@@ -17,6 +17,7 @@ from auditbus.console.export import (
     RunningExport,
     chosen_columns,
 )
+from auditbus.console.web.api.answers import READING
 from auditbus.console.web.asking import Asked, Asking
 from auditbus.console.web.callers import CallerOf
 from auditbus.console.web.problems import Problem
@@ -24,7 +25,7 @@ from auditbus.console.web.services import ServicesOf
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["exports"])
+router = APIRouter(tags=["exports"], responses=READING)
 _Limit = Annotated[int | None, Query(ge=1, description="Most events, the newest.")]
 _Columns = Annotated[
     str | None,

@@ -6,11 +6,12 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from auditbus.console.access import Role, Scope
+from auditbus.console.web.api.answers import READING
 from auditbus.console.web.asking import PrincipalOf
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/principal", tags=["access"])
+router = APIRouter(prefix="/principal", tags=["access"], responses=READING)
 
 
 class PrincipalAnswer(BaseModel):
