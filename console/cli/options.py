@@ -16,6 +16,7 @@ from auditbus.console.cli.local_pipeline import find_settings
 from auditbus.console.query.addresses import parse_addresses
 from auditbus.console.query.moments import parse_since, parse_until
 from auditbus.console.query.predicate import EventFilter, event_predicate
+from auditbus.console.query.words import parse_words
 from auditbus.runtime.kafka import LIBRDKAFKA_LOGGER
 from auditbus.runtime.logging import configure_logging
 from auditbus.runtime.settings import LogSettings
@@ -61,9 +62,7 @@ UNTIL = parsed("moment", lambda text: parse_until(text, datetime.now(UTC)))
 
 
 def _words(text: str) -> str:
-    # What the index splits at: everything in ASCII but letters and digits.
-    if not any(character.isalnum() or not character.isascii() for character in text):
-        raise ValueError("without a letter or digit")
+    parse_words(text)
     return text
 
 
@@ -103,7 +102,13 @@ _FILTERS = (
         "TIME",
         "Before then; a date counts as a whole.",
     ),
-    ("text", parsed("words", _words), False, "WORDS", "Whole words, all of them, in any field."),
+    (
+        "text",
+        parsed("words", _words),
+        False,
+        "WORDS",
+        'Words, "a phrase", begin*, an address or an id: all of them, in any field.',
+    ),
     ("id", parsed("uuid", _uuid), True, "UUID", "Event id."),
 )
 
