@@ -75,6 +75,7 @@ async def _messages(
         async for made in live.missed(subscription, last):
             yield made
     yield b"id: %b\n\n" % str(subscription.start).encode()
+    subscription.start = Cursor()  # served; it may be large
     while True:
         try:
             async with asyncio.timeout(_HEARTBEAT_S):
