@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 
 import orjson
 import urllib3
+from clickhouse_connect.driver.client import Client
 
 from auditbus.deploy.local.child import Child
 from auditbus.deploy.local.ports import LOOPBACK, free_port
@@ -96,6 +97,7 @@ def run() -> Measured:
                 if not _FILLED:
                     for _ in fill(client, _EVENTS, datetime.now(UTC)):
                         pass
+                    _merge_past_months(client)
             with _console(directory, environment) as console:
                 figures = _alone(console)
                 figures |= _under_load(console, settings, directory, environment)
@@ -114,8 +116,8 @@ def run() -> Measured:
         },
         notes=(
             (
-                f"{_EVENTS:,} stored events of 170 days and 5,000 accounts, parts merged as the "
-                "engine merges them by itself; `auditbus console` over HTTP, connections kept."
+                f"{_EVENTS:,} stored events of 170 days and 5,000 accounts, past months merged, "
+                "this one as it is; `auditbus console` over HTTP, connections kept."
             ),
             (
                 "No condition is asked twice (another account, another word, another moment), so "
@@ -129,6 +131,16 @@ def run() -> Measured:
             "tails: resident memory of a whole console, just started, with 200 tails of 50 tokens.",
         ),
     )
+
+
+def _merge_past_months(client: Client) -> None:
+    """Do at once what time does to months in which nothing happens any more."""
+    rows = client.query(
+        "SELECT DISTINCT partition FROM system.parts WHERE active AND database = 'audit'"
+        " AND table = 'events' ORDER BY partition"
+    ).result_rows
+    for (partition,) in rows[:-1]:
+        client.command(f"OPTIMIZE TABLE audit.events PARTITION {partition} FINAL")
 
 
 def _alone(console: _Console) -> dict[str, float]:
@@ -145,7 +157,8 @@ def _alone(console: _Console) -> dict[str, float]:
     def account() -> str:
         return f"account-{int(draw.random() ** 3 * 5_000)}"
 
-    timed("events")
+    for _ in range(5):  # the store has just been started
+        timed("events", account=account())
     first = [timed("events", account=account()) for _ in range(_ROUNDS)]
     largest = [timed("events", account="account-0", limit=str(40 + n % 20)) for n in range(_ROUNDS)]
     combined = {

@@ -129,12 +129,15 @@ def _windows(search: _Search, beyond: Key | None) -> Iterator[Predicate]:
     """Yield windows that follow each other and together hold all that comes after `beyond`."""
     anchor = beyond.time if beyond else datetime.now(UTC)
     spans = _WINDOWS[1:] if _OF_FEW & search.wanted.parameters.keys() else _WINDOWS
+    since = str(search.wanted.parameters.get("since", ""))
     edge: datetime | None = None
     for span in spans:
         try:
             next_edge = anchor + span if search.ascending else anchor - span
         except OverflowError:
             break
+        if not search.ascending and moment_parameter(next_edge) <= since:
+            break  # nothing older is wanted
         yield _between(edge, next_edge, ascending=search.ascending)
         edge = next_edge
     yield _between(edge, None, ascending=search.ascending)

@@ -34,7 +34,10 @@ _MOST_MISSED = 100_000
 
 @dataclass(slots=True, eq=False)
 class Subscription:
-    """One tail. `queue` holds its messages; None is the last: it was cut off."""
+    """One tail. `queue` holds its messages; None is the last: it was cut off.
+
+    `start` is where the messages begin; others share it, so nobody changes it.
+    """
 
     condition: Predicate
     start: Cursor
@@ -51,6 +54,7 @@ class Live:
     store: Client
     looks: int = field(default=0, init=False)
     _feed: Feed | None = field(default=None, init=False)
+    _start: Cursor | None = field(default=None, init=False)  # shared, as a cursor may be large
     _task: asyncio.Task[None] | None = field(default=None, init=False)
     _subscriptions: set[Subscription] = field(default_factory=set, init=False)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
@@ -64,7 +68,9 @@ class Live:
                 await asyncio.to_thread(feed.start)
                 self._feed = feed
                 self._task = asyncio.create_task(self._follow(feed))
-            subscription = Subscription(condition, self._feed.cursor.copy())
+            if self._start is None:
+                self._start = self._feed.cursor.copy()
+            subscription = Subscription(condition, self._start)
             self._subscriptions.add(subscription)
         try:
             yield subscription
@@ -72,7 +78,7 @@ class Live:
             self._subscriptions.discard(subscription)
             if not self._subscriptions and self._task is not None:
                 self._task.cancel()
-                self._task = self._feed = None
+                self._task = self._feed = self._start = None
 
     @property
     def position(self) -> str:
@@ -136,6 +142,7 @@ class Live:
         groups: Sequence[Sequence[Subscription]],
     ) -> None:
         """Never waits, so that no subscription sees the cursor between two events."""
+        self._start = None
         events = {event.place: event for event in found}
         for place in places:
             cursor.add(place.partition, place.offset)
