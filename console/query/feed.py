@@ -7,37 +7,29 @@ wants. The store judges, by the very conditions of the other queries: nothing is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from uuid import UUID
 
+from auditbus.console.query.arrivals import (
+    OVERTAKEN_BY,
+    NewEvent,
+    read_heads,
+    read_new,
+    received_since,
+)
 from auditbus.console.query.cursor import LOOK_BACK, Cursor
 from auditbus.console.query.predicate import Predicate, moment_parameter
 from auditbus.console.query.selection import Reader, select
 
-__all__ = ["Feed", "FeedEvent", "NewEvent"]
+__all__ = ["Feed", "FeedEvent"]
 
 _CONDITIONS_PER_QUERY = 25
 _EVENTS_PER_QUERY = 500
-# An event may be overtaken by so much; a partition that has been idle for longer does not make
-# every look go back to its last event.
-_OVERTAKEN_BY = timedelta(days=1)
+# A partition that has been idle for longer does not make every look go back to its last event.
 _IDLE_AFTER = timedelta(days=7)
-_ALL = 2**63 - 1
-_NO_PARTITION = 2**32 - 1  # so that the arrays are never empty
-
-
-@dataclass(frozen=True, slots=True)
-class NewEvent:
-    """Where an event that was newly stored lies."""
-
-    id: UUID
-    time: datetime
-    account: str
-    partition: int
-    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +54,10 @@ class Feed:
 
     def start(self) -> None:
         """Take the position: what is stored from now on is new."""
-        heads = self._read_heads()
-        self._received = {name: received for name, (_, received) in heads.items()}
-        offsets = {name: offset for name, (offset, _) in heads.items()}
-        stored = self._places(offsets, self._since)
+        heads = read_heads(self.client, self._since)
+        self._received = {name: head.received_at for name, head in heads.items()}
+        offsets = {name: head.offset for name, head in heads.items()}
+        stored = read_new(self.client, offsets, offsets, self._since)
         self.cursor = Cursor.at(offsets, ((place.partition, place.offset) for place in stored))
         self.cursor.since_s = self._since_s
 
@@ -75,24 +67,34 @@ class Feed:
         The position moves on with `cursor.add`, which is the caller's.
         """
         since = self._since
-        heads = self._read_heads()
-        for partition, (offset, _) in heads.items():
-            if offset < self.cursor.up_to.get(partition, 0) - LOOK_BACK:  # the topic is a new one
+        heads = read_heads(self.client, self._since)
+        for partition, head in heads.items():
+            if (
+                head.offset < self.cursor.up_to.get(partition, 0) - LOOK_BACK
+            ):  # the topic is a new one
                 self.cursor.up_to[partition] = -1
                 self.cursor.missing[partition] = set()
-        self._received |= {name: received for name, (_, received) in heads.items()}
+        self._received |= {name: head.received_at for name, head in heads.items()}
         self.cursor.since_s = self._since_s
-        places = self._places(self.cursor.up_to, since)
+        newest = {name: head.offset for name, head in heads.items()}
+        places = read_new(self.client, self.cursor.up_to, newest, since)
         return [place for place in places if not self.cursor.has(place.partition, place.offset)]
 
-    def missed(self, cursor: Cursor, condition: Predicate, most: int) -> list[NewEvent]:
-        """Return what is stored, may fit `condition`, and `cursor` has not come past.
+    def missed(
+        self, cursor: Cursor, start: Cursor, condition: Predicate, most: int
+    ) -> list[NewEvent]:
+        """Return what `start` has come past but `cursor` has not, and may fit `condition`.
 
         In the order of receipt; at most `most` are looked at, the oldest.
         """
-        since = _received_since(datetime.fromtimestamp(cursor.since_s, UTC))
-        places = self._places(cursor.up_to, since & condition, most)
-        return [place for place in places if not cursor.has(place.partition, place.offset)]
+        since = received_since(datetime.fromtimestamp(cursor.since_s, UTC))
+        places = read_new(self.client, cursor.up_to, start.up_to, since & condition, most)
+        return [
+            place
+            for place in places
+            if start.has(place.partition, place.offset)
+            and not cursor.has(place.partition, place.offset)
+        ]
 
     def judge(
         self, places: Sequence[NewEvent], conditions: Sequence[Predicate]
@@ -118,46 +120,14 @@ class Feed:
     def _since(self) -> Predicate:
         if not self._received:
             return Predicate()
-        return _received_since(datetime.fromtimestamp(self._since_s, UTC))
+        return received_since(datetime.fromtimestamp(self._since_s, UTC))
 
     @property
     def _since_s(self) -> int:
         if not self._received:
             return 0
         newest, oldest = max(self._received.values()), min(self._received.values())
-        return int((max(oldest, newest - _IDLE_AFTER) - _OVERTAKEN_BY).timestamp())
-
-    def _read_heads(self) -> dict[int, tuple[int, datetime]]:
-        # audit.events, not the view: without FINAL it is quick, and a copy changes nothing here.
-        # By received_at, not the largest offset: offsets start again when a topic is made anew.
-        rows = select(
-            self.client,
-            "origin_partition, argMax(origin_offset, (received_at, origin_offset)),"
-            " max(received_at) FROM audit.events",
-            self._since,
-            " GROUP BY origin_partition",
-        )
-        return {partition: (offset, received) for partition, offset, received in rows}
-
-    def _places(
-        self, heads: Mapping[int, int], further: Predicate, most: int = _ALL
-    ) -> list[NewEvent]:
-        after = Predicate(
-            "origin_offset > transform(origin_partition,"
-            " {partitions:Array(UInt32)}, {floors:Array(Int64)}, -1)",
-            {
-                "partitions": [*heads, _NO_PARTITION],
-                "floors": [*(head - LOOK_BACK for head in heads.values()), -1],
-            },
-        )
-        rows = select(
-            self.client,
-            "id, time, account, origin_partition, origin_offset FROM audit.events",
-            after & further,
-            " ORDER BY received_at, origin_partition, origin_offset LIMIT {most:UInt64}",
-            {"most": most},
-        )
-        return list({place.id: place for place in (NewEvent(*row) for row in rows)}.values())
+        return int((max(oldest, newest - _IDLE_AFTER) - OVERTAKEN_BY).timestamp())
 
     def _holding(
         self, places: Sequence[NewEvent], conditions: Sequence[Predicate]
@@ -184,13 +154,6 @@ class Feed:
     def _events(self, places: Sequence[NewEvent]) -> dict[UUID, bytes]:
         rows = select(self.client, "id, event FROM audit.log", _there(places))
         return {row[0]: bytes(row[1]) for row in rows}
-
-
-def _received_since(moment: datetime) -> Predicate:
-    return Predicate(
-        "received_at >= {received_since:DateTime64(3, 'UTC')}",
-        {"received_since": moment_parameter(moment)},
-    )
 
 
 def _there(places: Sequence[NewEvent]) -> Predicate:

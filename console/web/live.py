@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from auditbus.console.query.arrivals import NewEvent
 from auditbus.console.query.cursor import LOOK_BACK, Cursor
-from auditbus.console.query.feed import Feed, FeedEvent, NewEvent
+from auditbus.console.query.feed import Feed, FeedEvent
 from auditbus.console.query.predicate import Predicate
 from auditbus.runtime.logging import get_logger
 from auditbus.runtime.retry import Backoff
@@ -93,7 +94,9 @@ class Live:
                 cursor.up_to[partition] = start.up_to.get(partition, -1)
                 cursor.missing[partition] = set()
         feed = Feed(self.store)
-        found = await asyncio.to_thread(feed.missed, cursor, subscription.condition, _MOST_MISSED)
+        found = await asyncio.to_thread(
+            feed.missed, cursor, start, subscription.condition, _MOST_MISSED
+        )
         places = [place for place in found if start.has(place.partition, place.offset)]
         for first in range(0, len(places), _EVENTS_AT_ONCE):
             some = places[first : first + _EVENTS_AT_ONCE]
