@@ -94,10 +94,9 @@ class Live:
                 cursor.up_to[partition] = start.up_to.get(partition, -1)
                 cursor.missing[partition] = set()
         feed = Feed(self.store)
-        found = await asyncio.to_thread(
+        places = await asyncio.to_thread(
             feed.missed, cursor, start, subscription.condition, _MOST_MISSED
         )
-        places = [place for place in found if start.has(place.partition, place.offset)]
         for first in range(0, len(places), _EVENTS_AT_ONCE):
             some = places[first : first + _EVENTS_AT_ONCE]
             for event in await asyncio.to_thread(_judged, feed, some, [subscription.condition]):
