@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from auditbus.console.access import Register
-from auditbus.console.web.problems import PROBLEM_JSON, Problem
+from auditbus.console.web.problems import PROBLEM_JSON
 
-__all__ = ["NOT_FOUND", "REFUSALS", "Body", "Ids", "Text", "changes", "check_organizations"]
+__all__ = ["NOT_FOUND", "REFUSALS", "Body", "Ids", "Text"]
 
 # No control characters, no marks that turn text around: these names stand in pages and in logs.
 _PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+$"
@@ -54,24 +52,3 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 """How every one of these resources may answer instead."""
 
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: _answer("There is none")}
-
-
-def check_organizations(register: Register, names: Iterable[str]) -> None:
-    """Raise Problem (422) where there is no such organization: it would grant nothing, silently."""
-    for name in names:
-        if register.organizations.get(name) is None:
-            raise Problem(
-                422, f"organizations: there is no organization {name!r}", field="organizations"
-            )
-
-
-def changes(
-    before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
-) -> list[dict[str, Any]]:
-    """Return what differs, as `changes` of an event; None for what was not or is no more."""
-    old, new = before or {}, after or {}
-    return [
-        {"field": name, "before": old.get(name), "after": new.get(name)}
-        for name in {**old, **new}
-        if old.get(name) != new.get(name)
-    ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -11,18 +10,8 @@ from pydantic import BaseModel
 
 from auditbus.console.access import Role
 from auditbus.console.access.records import Grant
-from auditbus.console.web.api.fields import (
-    NOT_FOUND,
-    REFUSALS,
-    Body,
-    Ids,
-    Text,
-    check_organizations,
-)
-from auditbus.console.web.api.fields import changes as changes_between
-from auditbus.console.web.callers import AdministratorOf, CallerOf
-from auditbus.console.web.problems import Problem
-from auditbus.console.web.services import ServicesOf
+from auditbus.console.web.api.administration import AdministrationOf
+from auditbus.console.web.api.fields import NOT_FOUND, REFUSALS, Body, Ids, Text
 
 __all__ = ["router"]
 
@@ -62,9 +51,9 @@ class GrantsAnswer(BaseModel):
 
 
 @router.get("")
-def grants(_: AdministratorOf, services: ServicesOf) -> GrantsAnswer:
+def grants(administration: AdministrationOf) -> GrantsAnswer:
     """List the grants."""
-    found = services.access.register.grants.all()
+    found = administration.register.grants.all()
     return GrantsAnswer(
         grants=[
             GrantAnswer(
@@ -82,51 +71,40 @@ def grants(_: AdministratorOf, services: ServicesOf) -> GrantsAnswer:
 
 
 @router.post("", status_code=204)
-def put_grant(
-    asked: NewGrant, administrator: AdministratorOf, services: ServicesOf, caller: CallerOf
-) -> None:
+def put_grant(asked: NewGrant, administration: AdministrationOf) -> None:
     """Grant, in the place of what was granted to this person before."""
-    register = services.access.register
-    check_organizations(register, asked.organizations)
-    before = register.grants.get(asked.subject)
+    administration.check_organizations(asked.organizations)
+    before = administration.register.grants.get(asked.subject)
     after = Grant(
         subject=asked.subject,
         role=asked.role,
         accounts=tuple(dict.fromkeys(asked.accounts)),
         organizations=tuple(dict.fromkeys(asked.organizations)),
         actor_id=asked.actor_id or "",
-        changed_by=administrator.id,
+        changed_by=administration.principal.id,
     )
-    register.grants.put(after)
-    services.recorder.record(
+    administration.register.grants.put(after)
+    administration.record(
         "GrantUpdated" if before else "GrantCreated",
         f"{'Changed' if before else 'Made'} the grant of {after.subject}",
-        principal=administrator,
-        caller=caller,
-        targets=[_target(after)],
-        changes=changes_between(_shown(before) if before else None, _shown(after)),
+        _target(after),
+        before=_shown(before) if before else None,
+        after=_shown(after),
     )
 
 
 @router.delete("/{subject:path}", status_code=204, responses=NOT_FOUND)
 def delete_grant(
     subject: Annotated[str, Path(min_length=1)],
-    administrator: AdministratorOf,
-    services: ServicesOf,
-    caller: CallerOf,
+    administration: AdministrationOf,
 ) -> None:
     """Take back what was granted; within seconds, also from sessions that have begun."""
-    register = services.access.register
-    if (before := register.grants.get(subject)) is None:
-        raise Problem(404, "There is no such grant.")
-    register.grants.put(replace(before, gone=True, changed_by=administrator.id))
-    services.recorder.record(
+    before = administration.take_back(administration.register.grants, subject, "grant")
+    administration.record(
         "GrantDeleted",
         f"Took back the grant of {subject}",
-        principal=administrator,
-        caller=caller,
-        targets=[_target(before)],
-        changes=changes_between(_shown(before), None),
+        _target(before),
+        before=_shown(before),
     )
 
 

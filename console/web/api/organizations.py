@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -10,11 +9,8 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel
 
 from auditbus.console.access.records import Organization
+from auditbus.console.web.api.administration import AdministrationOf
 from auditbus.console.web.api.fields import NOT_FOUND, REFUSALS, Body, Ids, Text
-from auditbus.console.web.api.fields import changes as changes_between
-from auditbus.console.web.callers import AdministratorOf, CallerOf
-from auditbus.console.web.problems import Problem
-from auditbus.console.web.services import ServicesOf
 
 __all__ = ["router"]
 
@@ -45,9 +41,9 @@ class OrganizationsAnswer(BaseModel):
 
 
 @router.get("")
-def organizations(_: AdministratorOf, services: ServicesOf) -> OrganizationsAnswer:
+def organizations(administration: AdministrationOf) -> OrganizationsAnswer:
     """List the organizations."""
-    found = services.access.register.organizations.all()
+    found = administration.register.organizations.all()
     return OrganizationsAnswer(
         organizations=[
             OrganizationAnswer(
@@ -62,47 +58,36 @@ def organizations(_: AdministratorOf, services: ServicesOf) -> OrganizationsAnsw
 
 
 @router.post("", status_code=204)
-def put_organization(
-    asked: NewOrganization, administrator: AdministratorOf, services: ServicesOf, caller: CallerOf
-) -> None:
+def put_organization(asked: NewOrganization, administration: AdministrationOf) -> None:
     """Make an organization, or give the one of this name other accounts."""
-    register = services.access.register
-    before = register.organizations.get(asked.name)
+    before = administration.register.organizations.get(asked.name)
     after = Organization(
         name=asked.name,
         accounts=tuple(dict.fromkeys(asked.accounts)),
-        changed_by=administrator.id,
+        changed_by=administration.principal.id,
     )
-    register.organizations.put(after)
-    services.recorder.record(
+    administration.register.organizations.put(after)
+    administration.record(
         "OrganizationUpdated" if before else "OrganizationCreated",
         f"{'Changed' if before else 'Made'} the organization {after.name}",
-        principal=administrator,
-        caller=caller,
-        targets=[_target(after)],
-        changes=changes_between(_shown(before) if before else None, _shown(after)),
+        _target(after),
+        before=_shown(before) if before else None,
+        after=_shown(after),
     )
 
 
 @router.delete("/{name:path}", status_code=204, responses=NOT_FOUND)
 def delete_organization(
     name: Annotated[str, Path(min_length=1)],
-    administrator: AdministratorOf,
-    services: ServicesOf,
-    caller: CallerOf,
+    administration: AdministrationOf,
 ) -> None:
     """Delete an organization: grants that name it show its accounts no more."""
-    register = services.access.register
-    if (before := register.organizations.get(name)) is None:
-        raise Problem(404, "There is no such organization.")
-    register.organizations.put(replace(before, gone=True, changed_by=administrator.id))
-    services.recorder.record(
+    before = administration.take_back(administration.register.organizations, name, "organization")
+    administration.record(
         "OrganizationDeleted",
         f"Deleted the organization {name}",
-        principal=administrator,
-        caller=caller,
-        targets=[_target(before)],
-        changes=changes_between(_shown(before), None),
+        _target(before),
+        before=_shown(before),
     )
 
 

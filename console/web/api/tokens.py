@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -13,18 +12,8 @@ from auditbus.console.access import Role
 from auditbus.console.access.records import ApiToken
 from auditbus.console.access.secret import new_token, secret_hash
 from auditbus.console.access.sign_ins import TOKEN_ID_LENGTH
-from auditbus.console.web.api.fields import (
-    NOT_FOUND,
-    REFUSALS,
-    Body,
-    Ids,
-    Text,
-    check_organizations,
-)
-from auditbus.console.web.api.fields import changes as changes_between
-from auditbus.console.web.callers import AdministratorOf, CallerOf
-from auditbus.console.web.problems import Problem
-from auditbus.console.web.services import ServicesOf
+from auditbus.console.web.api.administration import AdministrationOf
+from auditbus.console.web.api.fields import NOT_FOUND, REFUSALS, Body, Ids, Text
 
 __all__ = ["router"]
 
@@ -77,25 +66,21 @@ class NewTokenAnswer(TokenAnswer):
 
 
 @router.get("")
-def tokens(_: AdministratorOf, services: ServicesOf) -> TokensAnswer:
+def tokens(administration: AdministrationOf) -> TokensAnswer:
     """List the tokens that are not revoked."""
-    register = services.access.register
-    used = register.token_uses()
+    used = administration.register.token_uses()
     return TokensAnswer(
         tokens=[
             TokenAnswer(**_shown(token), last_used_at=used.get(token.id))
-            for token in register.tokens.all()
+            for token in administration.register.tokens.all()
         ]
     )
 
 
 @router.post("", status_code=201)
-def create_token(
-    asked: NewToken, administrator: AdministratorOf, services: ServicesOf, caller: CallerOf
-) -> NewTokenAnswer:
+def create_token(asked: NewToken, administration: AdministrationOf) -> NewTokenAnswer:
     """Make a token. Keep the answer's `token`: it can't be read again."""
-    register = services.access.register
-    check_organizations(register, asked.organizations)
+    administration.check_organizations(asked.organizations)
     secret, now = new_token(), datetime.now(UTC)
     token = ApiToken(
         id=secret_hash(secret)[:TOKEN_ID_LENGTH],
@@ -107,37 +92,28 @@ def create_token(
         actor_id=asked.actor_id or "",
         expires_at=now + timedelta(days=asked.expires_in_days),
         created_at=now,
-        created_by=administrator.id,
-        changed_by=administrator.id,
+        created_by=administration.principal.id,
+        changed_by=administration.principal.id,
     )
-    register.tokens.put(token)
-    services.recorder.record(
+    administration.register.tokens.put(token)
+    administration.record(
         "TokenCreated",
         f"Made the API token {token.name}",
-        principal=administrator,
-        caller=caller,
-        targets=[_target(token)],
-        changes=changes_between(None, _granted(token)),
+        _target(token),
+        after=_granted(token),
     )
     return NewTokenAnswer(**_shown(token), last_used_at=None, token=secret)
 
 
 @router.delete("/{token_id}", status_code=204, responses=NOT_FOUND)
-def revoke_token(
-    token_id: _Id, administrator: AdministratorOf, services: ServicesOf, caller: CallerOf
-) -> None:
+def revoke_token(token_id: _Id, administration: AdministrationOf) -> None:
     """Revoke a token for good. Within seconds no console process takes it any more."""
-    register = services.access.register
-    if (token := register.tokens.get(token_id)) is None:
-        raise Problem(404, "There is no such token.")
-    register.tokens.put(replace(token, gone=True, changed_by=administrator.id))
-    services.recorder.record(
+    token = administration.take_back(administration.register.tokens, token_id, "token")
+    administration.record(
         "TokenRevoked",
         f"Revoked the API token {token.name}",
-        principal=administrator,
-        caller=caller,
-        targets=[_target(token)],
-        changes=changes_between(_granted(token), None),
+        _target(token),
+        before=_granted(token),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -13,18 +12,9 @@ from pydantic import BaseModel, StringConstraints
 from auditbus.console.access import Role
 from auditbus.console.access.records import ViewerKey
 from auditbus.console.access.viewer import public_key_of
-from auditbus.console.web.api.fields import (
-    NOT_FOUND,
-    REFUSALS,
-    Body,
-    Ids,
-    Text,
-    check_organizations,
-)
-from auditbus.console.web.api.fields import changes as changes_between
-from auditbus.console.web.callers import AdministratorOf, CallerOf
+from auditbus.console.web.api.administration import AdministrationOf
+from auditbus.console.web.api.fields import NOT_FOUND, REFUSALS, Body, Ids, Text
 from auditbus.console.web.problems import Problem
-from auditbus.console.web.services import ServicesOf
 
 __all__ = ["router"]
 
@@ -66,19 +56,16 @@ class ViewerKeysAnswer(BaseModel):
 
 
 @router.get("")
-def viewer_keys(_: AdministratorOf, services: ServicesOf) -> ViewerKeysAnswer:
+def viewer_keys(administration: AdministrationOf) -> ViewerKeysAnswer:
     """List the keys that are not revoked."""
-    found = services.access.register.viewer_keys.all()
+    found = administration.register.viewer_keys.all()
     return ViewerKeysAnswer(viewer_keys=[ViewerKeyAnswer(**_shown(key)) for key in found])
 
 
 @router.post("", status_code=201)
-def create_viewer_key(
-    asked: NewViewerKey, administrator: AdministratorOf, services: ServicesOf, caller: CallerOf
-) -> ViewerKeyAnswer:
+def create_viewer_key(asked: NewViewerKey, administration: AdministrationOf) -> ViewerKeyAnswer:
     """Believe this backend's viewer tokens from now on."""
-    register = services.access.register
-    check_organizations(register, asked.organizations)
+    administration.check_organizations(asked.organizations)
     try:
         public_key = public_key_of(asked.public_key)
     except ValueError as error:
@@ -92,17 +79,15 @@ def create_viewer_key(
         accounts=asked.accounts,
         organizations=asked.organizations,
         created_at=datetime.now(UTC),
-        created_by=administrator.id,
-        changed_by=administrator.id,
+        created_by=administration.principal.id,
+        changed_by=administration.principal.id,
     )
-    register.viewer_keys.put(key)
-    services.recorder.record(
+    administration.register.viewer_keys.put(key)
+    administration.record(
         "ViewerKeyCreated",
         f"Made a viewer key for {key.issuer}",
-        principal=administrator,
-        caller=caller,
-        targets=[_target(key)],
-        changes=changes_between(None, _granted(key)),
+        _target(key),
+        after=_granted(key),
     )
     return ViewerKeyAnswer(**_shown(key))
 
@@ -110,22 +95,15 @@ def create_viewer_key(
 @router.delete("/{key_id}", status_code=204, responses=NOT_FOUND)
 def revoke_viewer_key(
     key_id: Annotated[str, Path(pattern=r"^[0-9a-f]{16}$")],
-    administrator: AdministratorOf,
-    services: ServicesOf,
-    caller: CallerOf,
+    administration: AdministrationOf,
 ) -> None:
     """Revoke a key for good, and with it every viewer token that it signed."""
-    register = services.access.register
-    if (key := register.viewer_keys.get(key_id)) is None:
-        raise Problem(404, "There is no such key.")
-    register.viewer_keys.put(replace(key, gone=True, changed_by=administrator.id))
-    services.recorder.record(
+    key = administration.take_back(administration.register.viewer_keys, key_id, "key")
+    administration.record(
         "ViewerKeyRevoked",
         f"Revoked a viewer key of {key.issuer}",
-        principal=administrator,
-        caller=caller,
-        targets=[_target(key)],
-        changes=changes_between(_granted(key), None),
+        _target(key),
+        before=_granted(key),
     )
 
 
