@@ -3,15 +3,12 @@
 import contextlib
 import os
 import random
-import secrets
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
@@ -22,13 +19,12 @@ from clickhouse_connect.driver.client import Client
 
 from auditbus.deploy.local.child import Child
 from auditbus.deploy.local.ports import LOOPBACK, free_port
-from auditbus.deploy.local.probes import http_answers
-from auditbus.deploy.local.store.process import store_command
 from auditbus.runtime.kafka import new_admin, new_producer
 from auditbus.runtime.settings import Settings, load_settings
 from auditbus.runtime.topic_admin import create_topics, specs_for
 from auditbus.sinks.clickhouse import migrate, new_client
 from bench.broker import kafka
+from bench.parts import RunningConsole, running, running_console, running_store
 from bench.report import Measured
 from bench.sink import enriched_events
 from bench.stored_events import fill
@@ -41,7 +37,7 @@ _READERS = 50
 _READING_S = 20.0
 _SINK_EVENTS_PER_S = 5_000
 _TAILS = 200
-_DEADLINE_S = 120.0
+_CONSOLE = {"AUDITBUS_CONSOLE_REQUESTS_PER_S": "1000"}
 _COMBINATIONS: tuple[tuple[str, dict[str, str]], ...] = (
     ("failures", {"outcome": "failure"}),
     ("deletions this week", {"action": "StorageDeleted", "since": "7d"}),
@@ -72,23 +68,11 @@ _WORDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Console:
-    url: str
-    token: str
-    process: Child
-
-    def pool(self, token: str = "") -> urllib3.PoolManager:
-        return urllib3.PoolManager(
-            headers={"Authorization": f"Bearer {token or self.token}"}, retries=False, maxsize=4
-        )
-
-
 def run() -> Measured:
     with tempfile.TemporaryDirectory(prefix="auditbus-bench-") as name, kafka() as servers:
         directory = Path(name)
         filled = Path(_FILLED) if _FILLED else directory / "store"
-        with _store(directory, filled) as environment:
+        with running_store(directory, filled) as (environment, _):
             environment |= {"AUDITBUS_KAFKA_BOOTSTRAP_SERVERS": servers}
             settings = load_settings(environment)
             create_topics(new_admin(settings.kafka), specs_for(settings.kafka))
@@ -98,10 +82,10 @@ def run() -> Measured:
                     for _ in fill(client, _EVENTS, datetime.now(UTC)):
                         pass
                     _merge_past_months(client)
-            with _console(directory, environment) as console:
+            with running_console(directory, environment, **_CONSOLE) as console:
                 figures = _alone(console)
                 figures |= _under_load(console, settings, directory, environment)
-            with _console(directory, environment) as console:
+            with running_console(directory, environment, **_CONSOLE) as console:
                 figures |= _tails(console)
     return Measured(
         question="How fast does the API answer over ten million events?",
@@ -143,8 +127,8 @@ def _merge_past_months(client: Client) -> None:
         client.command(f"OPTIMIZE TABLE audit.events PARTITION {partition} FINAL")
 
 
-def _alone(console: _Console) -> dict[str, float]:
-    pool = console.pool()
+def _alone(console: RunningConsole) -> dict[str, float]:
+    pool = _pool(console)
     draw = random.Random(2)
 
     def timed(path: str, **parameters: str) -> float:
@@ -187,8 +171,8 @@ def _alone(console: _Console) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _tokens(console: _Console, count: int) -> list[str]:
-    pool = console.pool()
+def _tokens(console: RunningConsole, count: int) -> list[str]:
+    pool = _pool(console)
     found = []
     for number in range(count):
         body = {
@@ -204,7 +188,7 @@ def _tokens(console: _Console, count: int) -> list[str]:
 
 
 def _under_load(
-    console: _Console, settings: Settings, directory: Path, environment: dict[str, str]
+    console: RunningConsole, settings: Settings, directory: Path, environment: dict[str, str]
 ) -> dict[str, float]:
     tokens = _tokens(console, _READERS)
     health = free_port()
@@ -215,7 +199,7 @@ def _under_load(
         log=directory / "sink.log",
     )
     ended = threading.Event()
-    with _running(sink, f"http://{LOOPBACK}:{health}/readyz"):
+    with running(sink, f"http://{LOOPBACK}:{health}/readyz"):
         publishing = threading.Thread(target=_publish, args=(settings, ended))
         publishing.start()
         try:
@@ -232,8 +216,8 @@ def _under_load(
     }
 
 
-def _read(console: _Console, token: str) -> tuple[list[float], int]:
-    pool, times, errors = console.pool(token), [], 0
+def _read(console: RunningConsole, token: str) -> tuple[list[float], int]:
+    pool, times, errors = _pool(console, token), [], 0
     cursor: dict[str, str] = {}
     until = time.monotonic() + _READING_S
     while time.monotonic() < until:
@@ -263,12 +247,12 @@ def _publish(settings: Settings, ended: threading.Event) -> None:
     producer.flush(30)
 
 
-def _tails(console: _Console) -> dict[str, float]:
-    before = _resident_mb(console.process)
+def _tails(console: RunningConsole) -> dict[str, float]:
+    before = _resident_mb(console.child)
     tokens = _tokens(console, 50)
     with contextlib.ExitStack() as stack:
         for number in range(_TAILS):
-            pool = console.pool(tokens[number % len(tokens)])
+            pool = _pool(console, tokens[number % len(tokens)])
             answer = pool.request("GET", f"{console.url}/api/v1/tail", preload_content=False)
             assert answer.status == 200, answer.data
             stack.callback(answer.close)
@@ -276,7 +260,7 @@ def _tails(console: _Console) -> dict[str, float]:
         time.sleep(20)  # heartbeats and looks
         return {
             "console_mb_before_tails": before,
-            "console_mb_with_200_tails": _resident_mb(console.process),
+            "console_mb_with_200_tails": _resident_mb(console.child),
         }
 
 
@@ -289,55 +273,7 @@ def _p95(values: Sequence[float]) -> float:
     return sorted(values)[int(len(values) * 0.95)]
 
 
-@contextmanager
-def _store(directory: Path, path: Path) -> Iterator[dict[str, str]]:
-    port, token = free_port(), secrets.token_urlsafe(24)
-    environment = {
-        "AUDITBUS_CLICKHOUSE_URL": f"http://{LOOPBACK}:{port}",
-        "AUDITBUS_CLICKHOUSE_PASSWORD": token,
-    }
-    child = Child(
-        "store",
-        store_command(path, port),
-        environment={**os.environ, **environment},
-        log=directory / "store.log",
+def _pool(console: RunningConsole, token: str = "") -> urllib3.PoolManager:
+    return urllib3.PoolManager(
+        headers={"Authorization": f"Bearer {token or console.token}"}, retries=False, maxsize=4
     )
-    with _running(child, f"http://{LOOPBACK}:{port}/ping"):
-        yield environment
-
-
-@contextmanager
-def _console(directory: Path, environment: dict[str, str]) -> Iterator[_Console]:
-    port, token = free_port(), secrets.token_urlsafe(24)
-    more = {
-        "AUDITBUS_CONSOLE_PORT": str(port),
-        "AUDITBUS_CONSOLE_ADMINISTRATOR_TOKEN": token,
-        "AUDITBUS_CONSOLE_REQUESTS_PER_S": "1000",
-        "AUDITBUS_DATA_DIR": str(directory / "data"),
-    }
-    child = Child(
-        "console",
-        [sys.executable, "-m", "auditbus.console", "console"],
-        environment={**os.environ, **environment, **more},
-        log=directory / "console.log",
-    )
-    with _running(child, f"http://{LOOPBACK}:{port}/readyz"):
-        yield _Console(f"http://{LOOPBACK}:{port}", token, child)
-
-
-@contextmanager
-def _running(child: Child, ready: str) -> Iterator[None]:
-    child.start()
-    try:
-        _wait(lambda: http_answers(ready))
-        yield
-    finally:
-        child.stop(20)
-
-
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _DEADLINE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {_DEADLINE_S:.0f} s")
-        time.sleep(0.1)

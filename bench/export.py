@@ -17,8 +17,9 @@ from auditbus.console.query import EventFilter, event_predicate
 from auditbus.runtime.settings import load_settings
 from auditbus.sinks.clickhouse import migrate, new_client
 from auditbus.sinks.clickhouse.writer import Writer
+from bench.parts import running_store
 from bench.report import Measured
-from bench.sink import enriched_events, running_store
+from bench.sink import enriched_events
 
 _EVENTS = int(os.environ.get("AUDITBUS_BENCH_EXPORT_EVENTS", "1000000"))
 _ROUNDS = int(os.environ.get("AUDITBUS_BENCH_EXPORT_ROUNDS", "3"))

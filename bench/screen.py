@@ -1,30 +1,21 @@
 """How long a reader waits for the screen: a real browser, the console's own process, a big log."""
 
 import os
-import secrets
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-from auditbus.deploy.local.child import Child
-from auditbus.deploy.local.ports import LOOPBACK, free_port
-from auditbus.deploy.local.probes import http_answers
-from auditbus.deploy.local.store.process import store_command
 from auditbus.runtime.settings import load_settings
 from auditbus.sinks.clickhouse import migrate, new_client
+from bench.parts import running_console, running_store
 from bench.report import Measured
 from tests.browser.parts import chromium
 
 _EVENTS = int(os.environ.get("AUDITBUS_BENCH_CONSOLE_EVENTS", "10000000"))
 _VISITS = 40
-_DEADLINE_S = 60.0
 _SMALL = [f"account-{number}" for number in range(200, 200 + _VISITS)]
 _PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 
@@ -34,14 +25,14 @@ def run() -> Measured:
 
     with tempfile.TemporaryDirectory(prefix="auditbus-bench-") as name:
         directory = Path(name)
-        with _store(directory) as environment:
+        with running_store(directory) as (environment, _):
             with new_client(load_settings(environment).clickhouse) as client:
                 migrate(client)
                 for _ in fill(client, _EVENTS, datetime.now(UTC)):
                     pass
                 client.command("OPTIMIZE TABLE audit.events FINAL")
-            with _console(directory, environment) as (url, token):
-                figures = _measure(url, token)
+            with running_console(directory, environment) as console:
+                figures = _measure(console.url, console.token)
     return Measured(
         question="How long until a browser has painted the rows that were asked for?",
         figures=figures,
@@ -104,53 +95,3 @@ def _visit(context: Any, path: str) -> tuple[float, float]:
 
 def _p95(values: list[float]) -> float:
     return sorted(values)[int(len(values) * 0.95)]
-
-
-@contextmanager
-def _store(directory: Path) -> Iterator[dict[str, str]]:
-    port, token = free_port(), secrets.token_urlsafe(24)
-    environment = {
-        "AUDITBUS_CLICKHOUSE_URL": f"http://{LOOPBACK}:{port}",
-        "AUDITBUS_CLICKHOUSE_PASSWORD": token,
-    }
-    command = store_command(directory / "store", port)
-    child = Child(
-        "store", command, environment={**os.environ, **environment}, log=directory / "store.log"
-    )
-    with _running(child, f"http://{LOOPBACK}:{port}/ping"):
-        yield environment
-
-
-@contextmanager
-def _console(directory: Path, environment: dict[str, str]) -> Iterator[tuple[str, str]]:
-    port, token = free_port(), secrets.token_urlsafe(24)
-    url = f"http://{LOOPBACK}:{port}"
-    environment = {
-        **os.environ,
-        **environment,
-        "AUDITBUS_CONSOLE_PORT": str(port),
-        "AUDITBUS_CONSOLE_ADMINISTRATOR_TOKEN": token,
-        "AUDITBUS_DATA_DIR": str(directory / "console"),
-    }
-    command = [sys.executable, "-m", "auditbus.console", "console"]
-    child = Child("console", command, environment=environment, log=directory / "console.log")
-    with _running(child, f"{url}/healthz"):
-        yield url, token
-
-
-@contextmanager
-def _running(child: Child, probe: str) -> Iterator[None]:
-    child.start()
-    try:
-        _wait(lambda: http_answers(probe))
-        yield
-    finally:
-        child.stop(10)
-
-
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _DEADLINE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {_DEADLINE_S:.0f} s")
-        time.sleep(0.05)

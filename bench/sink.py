@@ -2,13 +2,11 @@
 
 import os
 import random
-import secrets
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -18,7 +16,6 @@ from confluent_kafka import Producer
 from auditbus.deploy.local.child import Child
 from auditbus.deploy.local.ports import LOOPBACK, free_port
 from auditbus.deploy.local.probes import http_answers
-from auditbus.deploy.local.store.process import store_command
 from auditbus.runtime.consumer_groups import group_progress
 from auditbus.runtime.kafka import new_admin, new_producer
 from auditbus.runtime.settings import Settings, load_settings
@@ -28,10 +25,10 @@ from auditbus.schemas.timestamps import format_epoch_ms
 from auditbus.sinks.clickhouse import migrate, new_client
 from auditbus.sinks.clickhouse.consumer import GROUP
 from bench.broker import kafka
+from bench.parts import running_store, wait_until
 from bench.report import Measured
 
 _EVENTS = int(os.environ.get("AUDITBUS_BENCH_SINK_EVENTS", "300000"))
-_DEADLINE_S = 300.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _SIZES = "SELECT sum(data_compressed_bytes), sum(rows) FROM system.parts WHERE active AND {}"
 
@@ -81,27 +78,6 @@ def run() -> Measured:
     )
 
 
-@contextmanager
-def running_store(directory: Path) -> Iterator[tuple[dict[str, str], Child]]:
-    port, token = free_port(), secrets.token_urlsafe(24)
-    environment = {
-        "AUDITBUS_CLICKHOUSE_URL": f"http://{LOOPBACK}:{port}",
-        "AUDITBUS_CLICKHOUSE_PASSWORD": token,
-    }
-    child = Child(
-        "store",
-        store_command(directory / "store", port),
-        environment={**os.environ, "AUDITBUS_CLICKHOUSE_PASSWORD": token},
-        log=directory / "store.log",
-    )
-    child.start()
-    try:
-        _wait(lambda: http_answers(f"http://{LOOPBACK}:{port}/ping"))
-        yield environment, child
-    finally:
-        child.stop(10)
-
-
 def _measure(
     settings: Settings, environment: dict[str, str], store: Child, directory: Path
 ) -> dict[str, float]:
@@ -115,14 +91,14 @@ def _measure(
     events = list(enriched_events(_EVENTS))
     sink.start()
     try:
-        _wait(lambda: http_answers(f"http://{LOOPBACK}:{port}/readyz"))
+        wait_until(lambda: http_answers(f"http://{LOOPBACK}:{port}/readyz"))
         # Held while the topic is filled, so that it finds full batches, as after an outage.
         os.kill(sink.pid, signal.SIGSTOP)
         _publish(settings, events)
         sink_before_s, engine_before_s = _cpu_s(sink), _cpu_s(store)
         begun_s = time.perf_counter()
         os.kill(sink.pid, signal.SIGCONT)
-        _wait(lambda: _committed(settings) == _EVENTS)
+        wait_until(lambda: _committed(settings) == _EVENTS)
         took_s = time.perf_counter() - begun_s
         sink_s, engine_s = _cpu_s(sink) - sink_before_s, _cpu_s(store) - engine_before_s
     finally:
@@ -151,14 +127,6 @@ def _stored_bytes(client: Client) -> float:
     columns = _SIZES.format("database = 'audit' AND table = 'events'")
     size, rows = client.query(columns).result_rows[0]
     return float(size) / float(rows)
-
-
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _DEADLINE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {_DEADLINE_S:.0f} s")
-        time.sleep(0.25)
 
 
 def _merge_us(client: Client, store: Child) -> float:

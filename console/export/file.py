@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 from auditbus.console.export.manifest import Manifest, manifest_path
 from auditbus.console.export.request import RunningExport
+from auditbus.runtime.atomic_file import whole_file
 
 __all__ = ["write_file"]
 
@@ -22,26 +19,11 @@ def write_file(running: RunningExport, path: Path, record: Callable[[Manifest], 
     not be recorded does not happen. Raises OSError, what `record` raises, and what
     `RunningExport.pieces` raises.
     """
-    with _complete(path) as file:
+    with whole_file(path) as file:
         for piece in running.pieces():
             file.write(piece)
         manifest = running.manifest(path.name)
         record(manifest)
-        with _complete(manifest_path(path)) as beside:
+        with whole_file(manifest_path(path)) as beside:
             beside.write(manifest.to_json())
     return manifest
-
-
-@contextmanager
-def _complete(path: Path) -> Iterator[BinaryIO]:
-    """Yield a file that takes its name only at the end of the block."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -54,6 +54,7 @@ def run(settings: Settings) -> None:
             host=settings.console.host,
             port=settings.console.port,
             log_config=None,
+            log_level="warning",  # its start and end are told here
             access_log=False,  # its lines would hold what people search for
             server_header=False,
             proxy_headers=bool(settings.console.trusted_proxies),

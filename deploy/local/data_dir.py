@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from auditbus.deploy.local.atomic_file import write_atomically
 from auditbus.deploy.local.errors import DirectoryInUse
 from auditbus.deploy.local.ports import kept_port
+from auditbus.runtime.atomic_file import write_atomically
 from auditbus.runtime.errors import SettingsError
 
 _HANDOVER_S = 10.0  # what the children of a killed supervisor may take to end

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from auditbus.deploy.local.atomic_file import write_atomically
 from auditbus.deploy.local.data_dir import DataDirectory
 from auditbus.deploy.local.ports import LOOPBACK
 from auditbus.deploy.local.probes import http_answers
 from auditbus.deploy.local.supervisor import ChildSpec
+from auditbus.runtime.atomic_file import write_atomically
 
 _RECEIVER_PORT = "demo-receiver"
 

@@ -7,8 +7,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from auditbus.deploy.local.atomic_file import write_atomically
 from auditbus.deploy.local.errors import NotRunning
+from auditbus.runtime.atomic_file import write_atomically
 
 _NAME = "endpoints.json"
 _STORE_USER = "default"

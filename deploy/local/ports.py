@@ -6,7 +6,7 @@ import socket
 from collections.abc import Collection
 from pathlib import Path
 
-from auditbus.deploy.local.atomic_file import write_atomically
+from auditbus.runtime.atomic_file import write_atomically
 
 LOOPBACK = "127.0.0.1"
 # Below the kernel's range for outgoing connections (32768 and up): none can take the port while
