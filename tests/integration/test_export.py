@@ -11,19 +11,13 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pyarrow.parquet as pq
 import pytest
 from backports import zstd
 from clickhouse_connect.driver.client import Client
 
-from auditbus.console.export import ALL_COLUMNS
-from auditbus.console.export.errors import ExportBroken
 from auditbus.console.export.formats import Format
-from auditbus.console.export.stream import ExportStream
-from auditbus.console.export.text import csv_writer, ndjson_writer
-from auditbus.console.query import EventFilter, event_predicate
 from auditbus.runtime.kafka import new_admin
 from auditbus.runtime.settings import Settings
 from auditbus.runtime.topic_admin import describe_topics
@@ -309,91 +303,6 @@ def test_nothing_found_makes_a_file_with_nothing_in_it(
             assert out.read_bytes() == b""
         case Format.PARQUET:
             assert pq.read_table(out).num_rows == 0
-
-
-def _filled(client: Client, account: str) -> list[str]:
-    """Store events of one second, one hour, and over years; return their ids, newest first."""
-    moments = [
-        *(f"2026-11-22T10:00:00.{number:03}Z" for number in range(40)),
-        *(f"2026-11-22T10:{number:02}:30.000Z" for number in range(40)),
-        *["2026-10-31T23:59:59.999Z"] * 3,
-        *(f"{year}-03-01T00:00:00.000Z" for year in range(2018, 2026)),
-    ]
-    events = [
-        enriched_event(account, occurred_at=moment, received_at="2026-11-22T12:00:00.000Z")
-        for moment in moments
-    ]
-    _store(client, *events)
-    newest = sorted(events, key=_place, reverse=True)
-    return [event["id"] for event in newest]
-
-
-def _place(event: dict[str, Any]) -> tuple[str, int, int]:
-    """Return what events are ordered by; ClickHouse compares the second half of a UUID first."""
-    id_ = UUID(event["id"]).int
-    return event["occurred_at"], id_ % 2**64, id_ >> 64
-
-
-@pytest.mark.parametrize("limit", [None, 50, 82])
-def test_csv_holds_each_event_once_newest_first(
-    client: Client, account: str, limit: int | None
-) -> None:
-    ids = _filled(client, account)
-    wanted = event_predicate(EventFilter(accounts=(account,)))
-    stream = ExportStream.planned(client, csv_writer(ALL_COLUMNS), wanted, limit)
-    content = b"".join(stream.chunks())
-    assert [row["ID"] for row in _rows(content)] == ids[:limit]
-    assert (stream.rows, stream.matched) == (len(ids[:limit]), len(ids))
-
-
-def test_whole_events_come_by_month_and_then_as_they_are_stored(
-    client: Client, account: str
-) -> None:
-    ids = _filled(client, account)
-    wanted = event_predicate(EventFilter(accounts=(account,)))
-    stream = ExportStream.planned(client, ndjson_writer(), wanted, None)
-    events = [json.loads(line) for line in b"".join(stream.chunks()).splitlines()]
-    assert sorted(event["id"] for event in events) == sorted(ids)
-    months = [event["occurred_at"][:7] for event in events]
-    assert months == sorted(months, reverse=True)
-    november = [event["occurred_at"] for event in events if event["occurred_at"] > "2026-11"]
-    assert november == sorted(november)
-
-
-def test_whole_events_that_are_limited_are_the_newest(client: Client, account: str) -> None:
-    ids = _filled(client, account)
-    wanted = event_predicate(EventFilter(accounts=(account,)))
-    stream = ExportStream.planned(client, ndjson_writer(), wanted, 5)
-    lines = b"".join(stream.chunks()).splitlines()
-    assert [json.loads(line)["id"] for line in lines] == ids[:5]
-
-
-def test_what_arrives_during_the_export_is_no_part_of_it(client: Client, account: str) -> None:
-    wanted = event_predicate(EventFilter(accounts=(account,)))
-    moment = "2026-11-22T10:00:00.000Z"
-    _store(client, enriched_event(account, occurred_at=moment, received_at=moment))
-    stream = ExportStream.planned(client, ndjson_writer(), wanted, None)
-    _store(client, enriched_event(account, occurred_at=moment, received_at="2026-11-23T10:00:00Z"))
-    assert b"".join(stream.chunks()).count(b"\n") == 1
-
-
-def test_an_answer_that_breaks_off_is_no_whole_export(client: Client, account: str) -> None:
-    _store(client, *(enriched_event(account) for _ in range(20)))
-    wanted = event_predicate(EventFilter(accounts=(account,)))
-
-    class Short:
-        def __init__(self) -> None:
-            self.inner = ndjson_writer()
-            self.begin, self.end = self.inner.begin, self.inner.end
-
-            self.order = self.inner.order
-
-        def rows(self, client: Client, wanted: Any, order: Any, limit: int) -> Iterator[Any]:
-            return self.inner.rows(client, wanted, order, limit - 5)
-
-    stream = ExportStream.planned(client, Short(), wanted, None)
-    with pytest.raises(ExportBroken, match="after 15 rows"):
-        list(stream.chunks())
 
 
 @pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
