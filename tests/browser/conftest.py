@@ -1,7 +1,7 @@
-"""A browser, a console, and a log of some weeks, once for all files here.
+"""A console with a log of some weeks, once for all files here, and a browser for each file.
 
-Not for the whole session: Playwright's synchronous interface leaves a loop running in its thread,
-which would be in the way of other tests.
+Playwright's synchronous interface keeps an event loop running in the tests' thread for as long as
+the browser is open: left open, it would make every later test of the process run inside a loop.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FLAGS = [
 ]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     try:
         found = chromium()
@@ -48,12 +48,12 @@ def browser() -> Iterator[Any]:
         running.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def now() -> datetime:
     return datetime.now(UTC)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def console(
     backend: Backend, now: datetime, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Console]:
@@ -65,7 +65,7 @@ def console(
         client.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def axe() -> str:
     try:
         return axe_source()
