@@ -99,7 +99,9 @@ def migrate(
 ) -> list[Migration]:
     """Apply what is missing, in order, and return it; `on_applied` is called after each.
 
-    The package's server migrations are applied where the user may make roles. Two migrators at once are safe: a statement changes nothing when it runs a second time.
+    The package's server migrations are applied where the user may make roles.
+
+    Two migrators at once are safe: a statement changes nothing when it runs a second time.
 
     Raises StoreRefused when an applied file was changed since, when the store has been migrated by
     a newer version, or when ClickHouse refuses a statement.
