@@ -3,6 +3,10 @@
 A file holds statements that end in `;` at a line's end, and comments that fill a line. The one
 parameter is `@dictionary_user@`. ClickHouse has no transactions over DDL, so every statement must
 bear to be run twice (IF NOT EXISTS): a file that failed half way is run again from its start.
+
+Files in `server/`, numbered from 5001, make roles, quotas and row policies. They come after the
+others, and only where the user may make such things: the embedded engine has none, and a server's
+operator may keep them to himself. No role of the pipeline needs them.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error
@@ -19,7 +24,14 @@ from clickhouse_connect.driver.exceptions import Error
 from auditbus.runtime.errors import StoreRefused
 from auditbus.sinks.clickhouse.error_codes import ServerCode, describe
 
-__all__ = ["Migration", "check_migrated", "load_migrations", "migrate"]
+__all__ = [
+    "Migration",
+    "check_migrated",
+    "load_migrations",
+    "load_server_migrations",
+    "migrate",
+    "missing_server_migrations",
+]
 
 _FILE_NAME = re.compile(r"(?P<version>[0-9]{4})_(?P<name>[a-z0-9_]+)\.sql")
 _BOOTSTRAP = (
@@ -33,6 +45,8 @@ _BOOTSTRAP = (
     )
     ENGINE = ReplacingMergeTree ORDER BY version""",
 )
+# What the statements in `server/` need, besides SELECT with the right to grant it.
+_ACCESS = "CHECK GRANT CREATE ROLE, CREATE ROW POLICY, CREATE QUOTA, CREATE SETTINGS PROFILE ON *.*"
 _APPLIED = "SELECT version, checksum FROM audit.schema_migrations FINAL ORDER BY version"
 
 
@@ -58,9 +72,18 @@ class Migration:
 
 
 def load_migrations() -> list[Migration]:
-    """Return the package's migrations in order."""
+    """Return the migrations that every store needs, in order."""
+    return _load(files("auditbus.schemas").joinpath("clickhouse"))
+
+
+def load_server_migrations() -> list[Migration]:
+    """Return those that make roles, quotas and row policies, in order."""
+    return _load(files("auditbus.schemas").joinpath("clickhouse", "server"))
+
+
+def _load(folder: Traversable) -> list[Migration]:
     found = []
-    for path in files("auditbus.schemas").joinpath("clickhouse").iterdir():
+    for path in folder.iterdir():
         if match := _FILE_NAME.fullmatch(path.name):
             text = path.read_text(encoding="utf-8")
             found.append(Migration(int(match["version"]), match["name"], text))
@@ -76,15 +99,21 @@ def migrate(
 ) -> list[Migration]:
     """Apply what is missing, in order, and return it; `on_applied` is called after each.
 
+    The package's server migrations are applied where the user may make roles.
+
     Two migrators at once are safe: a statement changes nothing when it runs a second time.
 
     Raises StoreRefused when an applied file was changed since, when the store has been migrated by
     a newer version, or when ClickHouse refuses a statement.
     """
-    known = load_migrations() if migrations is None else list(migrations)
     for statement in _BOOTSTRAP:
         client.command(statement)
-    _compare(known, _applied(client))
+    if migrations is None:
+        _compare([*load_migrations(), *load_server_migrations()], _applied(client))
+        known = load_migrations() + (load_server_migrations() if _manages_access(client) else [])
+    else:
+        known = list(migrations)
+        _compare(known, _applied(client))
     newly = []
     for migration in known:
         if migration.version not in _applied(client):
@@ -103,10 +132,20 @@ def check_migrated(client: Client) -> None:
             raise
         applied = {}
     known = load_migrations()
-    _compare(known, applied)
+    _compare([*known, *load_server_migrations()], applied)
     if missing := [m for m in known if m.version not in applied]:
         names = ", ".join(f"{m.version:04}_{m.name}" for m in missing)
         raise StoreRefused(f"ClickHouse is not migrated ({names}); run: auditbus migrate")
+
+
+def missing_server_migrations(client: Client) -> list[Migration]:
+    """Return the server migrations that are not applied, after `migrate`: the user may not."""
+    applied = _applied(client)
+    return [m for m in load_server_migrations() if m.version not in applied]
+
+
+def _manages_access(client: Client) -> bool:
+    return int(str(client.command(_ACCESS))) == 1
 
 
 def _applied(client: Client) -> dict[int, str]:

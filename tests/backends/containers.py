@@ -70,6 +70,7 @@ class ContainerClickHouse(_ContainerPart):
             _CLICKHOUSE_IMAGE, username=self.username, password=self.password, dbname="default"
         )
         container.with_bind_ports(_CLICKHOUSE_PORT, self.port)
+        container.with_env("CLICKHOUSE_DEFAULT_ACCESS_MANAGEMENT", "1")
         self.host = container.get_container_host_ip()
         self.url = f"http://{self.host}:{self.port}"
         super().__init__(container, lambda: http_answers(f"{self.url}/ping"))
