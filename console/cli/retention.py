@@ -182,7 +182,7 @@ Examples:
 Bytes are those of the events' text; on disk they take about a tenth.""",
 )
 @click.option(
-    "--days", type=click.IntRange(1, MAX_DAYS), default=30, show_default=True, help="How far."
+    "--days", type=click.IntRange(1, 3660), default=30, show_default=True, help="How far."
 )
 @click.option("--by", type=click.Choice(("day", "week")), default="day", show_default=True)
 @click.option("--account", metavar="ID", help="Only of this account.")

@@ -10,6 +10,7 @@ from auditbus.console.web.api import (
     grants,
     organizations,
     principal,
+    retention,
     tokens,
     viewer_keys,
 )
@@ -17,5 +18,5 @@ from auditbus.console.web.api import (
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1")
-for resource in (events, exports, grants, organizations, principal, tokens, viewer_keys):
+for resource in (events, exports, grants, organizations, principal, retention, tokens, viewer_keys):
     router.include_router(resource.router)
