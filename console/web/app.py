@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from auditbus import __version__
 from auditbus.console.access import Refusals
-from auditbus.console.web import api, screen
+from auditbus.console.web import api, retention_page, screen
 from auditbus.console.web.perimeter import Perimeter
 from auditbus.console.web.problems import add_problem_handlers
 from auditbus.console.web.services import Services, ServicesOf
@@ -48,6 +48,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(api.router)
     app.include_router(sign_in_router)
     app.include_router(screen.router)
+    app.include_router(retention_page.router)
 
     @app.get("/healthz", include_in_schema=False)
     def healthz() -> PlainTextResponse:
