@@ -15,7 +15,13 @@ from auditbus.console.access.history import History
 from auditbus.console.access.records import Record as Row
 from auditbus.console.retention.forecast import Going, going
 from auditbus.console.retention.holds import reconcile_holds
-from auditbus.console.retention.periods import check_period, days_of, set_retention
+from auditbus.console.retention.periods import (
+    check_period,
+    days_of,
+    put_period,
+    reconcile_retention,
+    set_retention,
+)
 from auditbus.console.retention.recorded import Record, Recorded
 from auditbus.schemas.errors import AuditbusError
 
@@ -125,7 +131,11 @@ def cancel_change(client: Client, account: str, *, by: str, record: Record) -> b
 
 
 def apply_due(client: Client, now: datetime, record: Record) -> list[Waiting]:
-    """Let the changes that are due take effect, and return them. May be killed and called again."""
+    """Let the changes that are due take effect, and return them. May be killed and called again.
+
+    A change no longer waits once its period is written: if stored events can't be rewritten then,
+    or not in time, `reconcile_retention` does it later, and nothing is recorded twice.
+    """
     waits = _changes(client)
     due = [waiting for waiting in waits.all() if waiting.due_at <= now]
     if due:
@@ -145,8 +155,10 @@ def apply_due(client: Client, now: datetime, record: Record) -> list[Waiting]:
                 {"asked_by": waiting.changed_by, "asked_at": waiting.asked_at.isoformat()},
             )
         )
-        set_retention(client, waiting.account, waiting.days)
+        put_period(client, waiting.account, waiting.days)
         waits.put(replace(waiting, gone=True))
+    for waiting in due:
+        reconcile_retention(client, waiting.account)
     return due
 
 

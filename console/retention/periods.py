@@ -21,6 +21,7 @@ __all__ = [
     "check_period",
     "days_of",
     "list_retention",
+    "put_period",
     "reconcile_retention",
     "set_retention",
 ]
@@ -75,9 +76,14 @@ def set_retention(client: Client, account: str, days: int) -> None:
     older when ClickHouse next merges. Raises ValueError for days out of range, and what
     clickhouse-connect raises.
     """
+    put_period(client, account, days)
+    reconcile_retention(client, account)
+
+
+def put_period(client: Client, account: str, days: int) -> None:
+    """Say how long `account`'s events are kept; stored ones follow by `reconcile_retention`."""
     check_period(account, days)
     client.insert("audit.retention", [[account, days]], column_names=["account", "days"])
-    reconcile_retention(client, account)
 
 
 def reconcile_retention(client: Client, account: str | None = None) -> int:

@@ -18,6 +18,7 @@ from auditbus.console.retention import (
     apply_due,
     cancel_change,
     change_period,
+    changing,
     days_of,
     forecast,
     going,
@@ -164,3 +165,43 @@ def test_the_forecast_is_what_then_expires(client: Client, account: str) -> None
     set_hold(client, account=account, reason="case", by="ann", now=NOW, record=lambda _: None)
     assert forecast(client, NOW + 30 * DAY, "day", account) == []
     assert going(client, account, 45, NOW).events == 0
+
+
+def test_what_could_not_be_rewritten_is_recorded_once_and_done_later(
+    client: Client, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mutation may take longer than a request."""
+    recorded: list[Recorded] = []
+    _change(client, account, 45)
+
+    def fail(*_: object) -> int:
+        raise OSError("timed out")
+
+    monkeypatch.setattr(changing, "reconcile_retention", fail)
+    keeper = Keeper(client, recorded.append)
+    for _ in range(2):
+        keeper.step(NOW + DAY)
+    assert [one.target["id"] for one in recorded].count(account) == 1
+    assert _waiting(client, account) == []
+    query = "SELECT DISTINCT retention_days FROM audit.events WHERE account = %(account)s"
+    days = client.query(query, parameters={"account": account}).result_rows
+    assert days == [(45,)]
+
+
+def test_a_keeper_that_fails_goes_on(client: Client, account: str) -> None:
+    def fail(_: Recorded) -> None:
+        raise OSError("Kafka is down")
+
+    _change(client, account, 45)
+    moment = [0.0]
+    keeper = Keeper(client, fail, lambda: moment[0])
+    keeper.step(NOW + DAY)  # looks at all events all the same
+    assert _waiting(client, account) == [45]
+    client.insert("audit.retention", [[account, 400]], column_names=["account", "days"])
+    keeper.step(NOW)
+    query = "SELECT DISTINCT retention_days FROM audit.events WHERE account = %(account)s"
+    assert client.query(query, parameters={"account": account}).result_rows == [(DEFAULT_DAYS,)]
+    moment[0] = 3_600.0
+    keeper.step(NOW)
+    assert client.query(query, parameters={"account": account}).result_rows == [(400,)]
+    assert cancel_change(client, account, by="bob", record=lambda _: None)

@@ -20,9 +20,17 @@ from auditbus.console.retention import (
     set_hold,
 )
 from auditbus.schemas.ids import uuid7
+from auditbus.sinks.clickhouse import load_migrations, migrate, new_client
 from auditbus.sinks.clickhouse.writer import Writer
 from tests.backends.parts import ClickHouse
-from tests.store import days_ago, encode, enriched_event, migrated_client
+from tests.store import (
+    clickhouse_settings,
+    days_ago,
+    dictionary_user,
+    encode,
+    enriched_event,
+    migrated_client,
+)
 
 NOW = datetime.now(UTC)
 Holding = Callable[..., Hold]
@@ -251,3 +259,21 @@ def test_a_hold_set_while_another_process_reconciles_is_not_undone(
     _expire(client)
     assert (len(_rows(client, account)), len(_rows(client, other))) == (1, 1)
     assert stale.account == other
+
+
+def test_holds_of_before_the_migration_stay(fresh_clickhouse: ClickHouse) -> None:
+    with new_client(clickhouse_settings(fresh_clickhouse)) as client:
+        user = dictionary_user(client)
+        *before, last = (one for one in load_migrations() if one.version <= 8)
+        migrate(client, dictionary_user=user, migrations=before)
+        rows = [["held", True, "case 1"], ["released", False, "case 2"]]
+        client.insert("audit.holds", rows, column_names=["account", "held", "reason"])
+        migrate(client, dictionary_user=user, migrations=[*before, last])
+        for statement in last.statements(dictionary_user=user):  # as after a failure half way
+            client.command(statement)
+        found = [(hold.account, hold.reason, hold.set_by) for hold in list_holds(client)]
+        assert found == [("held", "case 1", "migration")]
+        client.command("SYSTEM RELOAD DICTIONARY audit.hold_by_account")
+        _store(client, "held", 1)
+        assert reconcile_holds(client) == 0
+        assert _held(client, "held") == 1
