@@ -118,19 +118,23 @@ def test_a_user_on_hold_as_actor_acted_for_and_target(
     _store(client, account, 900, actor=_user(user))
     helper = {"type": "service", "id": "helper", "on_behalf_of": {"type": "user", "id": user}}
     _store(client, account, 900, actor=helper)
+    escaped = encode(enriched_event(account, received_at=days_ago(900), actor=helper | {"id": "e"}))
+    assert user.startswith("t")
+    escaped = escaped.replace(b'"id":"t', b'"id":"\\u0074')  # JSON allows it
+    Writer(client).insert([escaped], uuid7())
     _store(client, account, 900, actor=_user("boss"), targets=[{"type": "user", "id": user}])
     named = [{"type": "user", "id": "x", "name": user}]  # a name is no id
     _store(client, account, 900, actor=_user("namer"), targets=named)
     _store(client, account, 900, actor=_user("stranger"), description=user)
     hold = holding(user=user)
-    held = {"boss", "helper", user}
+    held = {"boss", "e", "helper", user}
     assert {actor for actor, on_hold in _rows(client, account) if on_hold} == held
     _store(client, account, 1, actor=_user(user), description="new")
     assert reconcile_holds(client) == 1
     assert reconcile_holds(client) == 0
     _expire(client)
     assert {actor for actor, _ in _rows(client, account)} == held
-    assert len(_rows(client, account)) == 4
+    assert len(_rows(client, account)) == 5
     release_hold(client, hold.id, by="bob", record=_nobody)
     _expire(client)
     assert _rows(client, account) == [(user, False)]  # the one of yesterday
