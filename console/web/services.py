@@ -17,6 +17,7 @@ from auditbus.console.access import (
     ViewerTokens,
 )
 from auditbus.console.access.recorder import UNRECORDED
+from auditbus.console.query.selection import BoundedReader
 from auditbus.console.web.gate import Gate
 from auditbus.console.web.sign_in.cookies import Cookies
 from auditbus.console.web.sign_in.ways import BearerToken, Credentials, SessionCookie, ViewerCookie
@@ -88,6 +89,13 @@ class Services:
     gate: Gate
     recorder: Recorder
     access: Access
+
+    @property
+    def reader(self) -> BoundedReader:
+        """`store` for questions that people ask: a slow one is cut off."""
+        console = self.settings.console
+        memory_bytes = console.query_memory_mib * 1024 * 1024
+        return BoundedReader(self.store, console.query_timeout_s, memory_bytes)
 
     @classmethod
     def build(
