@@ -249,6 +249,8 @@ class ConsoleSettings(_Section):
     """Origins whose pages may show the screen in a frame, `https://app.example.com`."""
     session_hours: float = Field(12, gt=0, le=24 * 30)
     """Hours after which a person must sign in again."""
+    retention_grace_hours: float = Field(24, ge=0, le=24 * 90)
+    """Hours before a shorter retention takes effect, in which it can be cancelled."""
     spool_dir: Path | None = None
     """Where the console's own events wait while Kafka is down. Default: DATA_DIR/console-spool."""
     oidc: OidcSettings = OidcSettings()

@@ -34,7 +34,8 @@ _PUBLIC = {
 }
 _PUBLIC_FILES = ("/static/", "/favicon.ico")
 ADMINISTRATORS_ONLY = tuple(
-    f"/api/v1/{name}" for name in ("tokens", "grants", "organizations", "viewer-keys")
+    f"/api/v1/{name}"
+    for name in ("tokens", "grants", "organizations", "viewer-keys", "retention", "holds")
 )
 _READ_S = 0.6  # how long a stream is listened to
 _MAX_READ_BYTES = 512 * 1024

@@ -9,7 +9,9 @@ from contextlib import closing, contextmanager
 import uvicorn
 
 from auditbus.console.access import Recorder, new_producer
+from auditbus.console.retention import Keeper
 from auditbus.console.web.app import create_app
+from auditbus.console.web.retention_record import keepers_record
 from auditbus.console.web.services import Services
 from auditbus.runtime.logging import get_logger
 from auditbus.runtime.settings import Settings
@@ -62,5 +64,6 @@ def run(settings: Settings) -> None:
             timeout_graceful_shutdown=_STOP_TIMEOUT_S,
         )
         _log.info("console_starting", url=f"http://{settings.console.host}:{settings.console.port}")
-        _Server(config).run()
+        with Keeper(store, keepers_record(services.recorder)).running():
+            _Server(config).run()
     _log.info("console_stopped")

@@ -17,8 +17,9 @@ from auditbus.console.query import EventFilter, EventLog, Tail, event_predicate
 from auditbus.console.query import events as events_module
 from auditbus.schemas.ids import uuid7
 from auditbus.sinks.clickhouse.writer import Writer
-from tests.backends.parts import ClickHouse
+from tests.backends.parts import ClickHouse, Kafka
 from tests.command_line import auditbus, store_environment
+from tests.pipeline import environment_of, settings_with_topics
 from tests.store import encode, enriched_event, migrated_client
 
 _HOSTILE = [
@@ -306,8 +307,11 @@ def test_tail_follows_and_ends_with_0_at_ctrl_c(
 
 
 def test_retention_is_set_listed_and_refuses_nothing_hostile(
-    client: Client, environment: dict[str, str], account: str
+    client: Client, kafka: Kafka, clickhouse: ClickHouse, unique_prefix: str, account: str
 ) -> None:
+    store = store_environment(clickhouse)
+    environment = environment_of(kafka.bootstrap_servers, unique_prefix, **store)
+    settings_with_topics(environment)  # the change is recorded first
     name = f"{account}'); DROP TABLE audit.events --"
     _store(client, enriched_event(name))
     done = auditbus("retention", "set", name, "365", "--no-wait", environment=environment)

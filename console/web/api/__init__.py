@@ -11,6 +11,7 @@ from auditbus.console.web.api import (
     grants,
     organizations,
     principal,
+    retention,
     stats,
     tail,
     tokens,
@@ -31,6 +32,7 @@ for resource in (
     grants,
     organizations,
     principal,
+    retention,
     tokens,
     viewer_keys,
 ):

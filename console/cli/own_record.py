@@ -1,0 +1,35 @@
+"""The command line's own record: who does what to the log is in the log before it is done."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from auditbus.console.own_events import own_producer
+from auditbus.console.retention import Record, Recorded
+from auditbus.runtime.settings import Settings
+
+__all__ = ["operator", "recording"]
+
+_TIMEOUT_S = 30.0
+
+
+def operator() -> str:
+    """Return who runs the command, as far as this machine knows: USER@HOST."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+@contextmanager
+def recording(settings: Settings, client_id: str) -> Iterator[Record]:
+    """Yield a Record that returns once Kafka has the event.
+
+    Raises KafkaUnreachable or TopicMisconfigured, and from within DeliveryFailed.
+    """
+    with own_producer(settings, client_id) as producer:
+
+        def record(done: Recorded) -> None:
+            producer.emit_and_wait(done.as_event(operator()), timeout_s=_TIMEOUT_S)
+
+        yield record
