@@ -241,6 +241,16 @@ class ConsoleSettings(_Section):
     """Hours after which a person must sign in again."""
     spool_dir: Path | None = None
     """Where the console's own events wait while Kafka is down. Default: DATA_DIR/console-spool."""
+    exports_dir: Path | None = None
+    """Where background exports lie, the same for all consoles. Default: DATA_DIR/exports."""
+    exports_keep_hours: float = Field(72, gt=0, le=24 * 366)
+    """Hours after which the file of a background export is deleted."""
+    exports_disk_mb: int = Field(10_240, ge=1)
+    """Most megabytes of all files of background exports together."""
+    exports_workers: int = Field(2, ge=1, le=32)
+    """Background exports that one console writes at the same time."""
+    exports_per_principal: int = Field(3, ge=1, le=1000)
+    """Background exports that one person or token may have unfinished."""
     oidc: OidcSettings = OidcSettings()
     """Sign-in by OpenID Connect."""
 

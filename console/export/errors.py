@@ -2,14 +2,16 @@
 
 AuditbusError
 ├── ExportBroken      the answer of the store ended early
-└── ExportDamaged     a file is not what its manifest says
+├── ExportDamaged     a file is not what its manifest says
+├── ExportsFull       the files take all the room there is for them
+└── TooManyExports    one who asks has as many under way as is allowed
 """
 
 from __future__ import annotations
 
 from auditbus.schemas.errors import AuditbusError
 
-__all__ = ["ExportBroken", "ExportDamaged"]
+__all__ = ["ExportBroken", "ExportDamaged", "ExportsFull", "TooManyExports"]
 
 
 class ExportBroken(AuditbusError):
@@ -18,3 +20,11 @@ class ExportBroken(AuditbusError):
 
 class ExportDamaged(AuditbusError):
     """A file is missing, or not the one that its manifest describes."""
+
+
+class ExportsFull(AuditbusError):
+    """The files of background exports take all the room there is for them."""
+
+
+class TooManyExports(AuditbusError):
+    """One who asks for another export has as many under way as is allowed."""

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from auditbus.console.export.manifest import Manifest, manifest_path
 from auditbus.console.export.request import RunningExport
 
-__all__ = ["write_file"]
+__all__ = ["whole_file", "write_file"]
 
 
 def write_file(running: RunningExport, path: Path, record: Callable[[Manifest], None]) -> Manifest:
@@ -22,19 +22,19 @@ def write_file(running: RunningExport, path: Path, record: Callable[[Manifest], 
     not be recorded does not happen. Raises OSError, what `record` raises, and what
     `RunningExport.pieces` raises.
     """
-    with _complete(path) as file:
+    with whole_file(path) as file:
         for piece in running.pieces():
             file.write(piece)
         manifest = running.manifest(path.name)
         record(manifest)
-        with _complete(manifest_path(path)) as beside:
+        with whole_file(manifest_path(path)) as beside:
             beside.write(manifest.to_json())
     return manifest
 
 
 @contextmanager
-def _complete(path: Path) -> Iterator[BinaryIO]:
-    """Yield a file that takes its name only at the end of the block."""
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file, mode 0600, that takes its name only at the end of the block."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -17,6 +17,7 @@ from auditbus.console.access import (
     ViewerTokens,
 )
 from auditbus.console.access.recorder import UNRECORDED
+from auditbus.console.export.jobs import ExportDesk
 from auditbus.console.web.gate import Gate
 from auditbus.console.web.sign_in.cookies import Cookies
 from auditbus.console.web.sign_in.ways import BearerToken, Credentials, SessionCookie, ViewerCookie
@@ -88,6 +89,7 @@ class Services:
     gate: Gate
     recorder: Recorder
     access: Access
+    exports: ExportDesk
 
     @classmethod
     def build(
@@ -100,7 +102,8 @@ class Services:
     ) -> Services:
         """Join everything as the settings say; `gate` replaces the one of all ways to sign in."""
         access = Access.build(settings.console, store, recorder)
-        return cls(settings, store, gate or access.gate(), recorder, access)
+        exports = ExportDesk(settings, store, recorder)
+        return cls(settings, store, gate or access.gate(), recorder, access, exports)
 
 
 def _provider(console: ConsoleSettings) -> OpenIdConnect:

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from auditbus.console.web.api import (
     events,
+    export_jobs,
     exports,
     grants,
     organizations,
@@ -17,5 +18,14 @@ from auditbus.console.web.api import (
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1")
-for resource in (events, exports, grants, organizations, principal, tokens, viewer_keys):
+for resource in (
+    events,
+    export_jobs,
+    exports,
+    grants,
+    organizations,
+    principal,
+    tokens,
+    viewer_keys,
+):
     router.include_router(resource.router)
