@@ -20,7 +20,6 @@ from auditbus.deploy.local.store.process import store_command
 from auditbus.runtime.settings import load_settings
 from auditbus.sinks.clickhouse import migrate, new_client
 from bench.report import Measured
-from bench.stored_events import fill
 from tests.browser.parts import chromium
 
 _EVENTS = int(os.environ.get("AUDITBUS_BENCH_CONSOLE_EVENTS", "10000000"))
@@ -31,6 +30,8 @@ _PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime
 
 
 def run() -> Measured:
+    from bench.stored_events import fill
+
     with tempfile.TemporaryDirectory(prefix="auditbus-bench-") as name:
         directory = Path(name)
         with _store(directory) as environment:

@@ -229,6 +229,16 @@ class ConsoleSettings(_Section):
     """Port of the screen, the API, /healthz, /readyz and /metrics."""
     administrator_token: SecretStr | None = Field(None, min_length=20)
     """First token, with which grants and other tokens are made; in local mode that of DIR/token."""
+    query_timeout_s: float = Field(10.0, gt=0)
+    """Seconds after which a query of the screen or the API is cut off."""
+    query_memory_mib: int = Field(1024, ge=16)
+    """Memory in MiB that one such query may take in ClickHouse."""
+    requests_per_s: float = Field(50.0, gt=0)
+    """Requests to the API a second that one principal may make, over some seconds."""
+    simultaneous_requests: int = Field(10, ge=1)
+    """Requests to the API of one principal that are answered at once."""
+    live_tails: int = Field(20, ge=1)
+    """Live tails that one principal may keep open."""
     public_url: str = Field("", pattern=r"^(https?://[^/?#@\s]+)?$")
     """Origin at which people reach it, `https://audit.example.com`. Default: http://HOST:PORT."""
     allowed_hosts: _Words = ()

@@ -64,9 +64,9 @@ def program(app: FastAPI, token: str = ADMINISTRATOR) -> TestClient:
 
 
 @contextmanager
-def serving(app: FastAPI, **config: Any) -> Iterator[str]:
+def serving(app: Any, port: int = 0, **config: Any) -> Iterator[str]:
     """Serve `app` by uvicorn until the block ends; yield its address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         server = uvicorn.Server(
             uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1, **config)
         )

@@ -126,6 +126,8 @@ def described(wanted: EventFilter) -> Mapping[str, Any]:
         "ip": addresses,
         "country": wanted.countries,
         "device": wanted.devices,
+        "error": wanted.errors,
+        "target": wanted.targets,
         "text": wanted.text,
         "id": [str(id_) for id_ in wanted.ids],
     }

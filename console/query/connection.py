@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
+from auditbus.console.query.errors import QueryCut
 from auditbus.runtime.errors import ClickHouseUnreachable, StoreRefused
 from auditbus.runtime.settings import ClickHouseSettings
 from auditbus.sinks.clickhouse.client import new_client
@@ -18,6 +19,10 @@ __all__ = ["connected", "explained"]
 _NOT_MIGRATED = frozenset(
     {ServerCode.UNKNOWN_IDENTIFIER, ServerCode.UNKNOWN_TABLE, ServerCode.UNKNOWN_DATABASE}
 )
+_CUT = {
+    ServerCode.TIMEOUT_EXCEEDED: "The search took too long and was stopped",
+    ServerCode.MEMORY_LIMIT_EXCEEDED: "The search took too much memory and was stopped",
+}
 
 
 @contextmanager
@@ -38,7 +43,8 @@ def connected(settings: ClickHouseSettings) -> Iterator[Client]:
 def explained(settings: ClickHouseSettings) -> Iterator[None]:
     """Turn the client's errors into those that name the setting to change or the command to run.
 
-    Raises ClickHouseUnreachable, or StoreRefused where the server answered with an error.
+    Raises ClickHouseUnreachable, or StoreRefused where the server answered with an error: QueryCut
+    where it stopped a query that reached a limit.
     """
     try:
         yield
@@ -47,6 +53,8 @@ def explained(settings: ClickHouseSettings) -> Iterator[None]:
             raise ClickHouseUnreachable(
                 f"ClickHouse at {settings.url} does not answer; check AUDITBUS_CLICKHOUSE_URL"
             ) from error
+        if error.code in _CUT:
+            raise QueryCut(f"{_CUT[ServerCode(error.code)]}: narrow the time range.") from error
         if error.code in _NOT_MIGRATED:
             raise StoreRefused(
                 "ClickHouse has no audit tables, or older ones; run: auditbus migrate"

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from clickhouse_connect.driver.client import Client
-
+from auditbus.console.query.ordered import Key, rows_in_order
 from auditbus.console.query.predicate import Predicate, moment_parameter
+from auditbus.console.query.selection import Reader, select
 
-__all__ = ["ROW_COLUMNS", "EventLog", "EventRow", "row_from", "select"]
+__all__ = ["ORIGINAL_COLUMNS", "ROW_COLUMNS", "EventLog", "EventRow", "row_from", "select"]
 
 _FIRST_PAGE_ROWS = 500
 _MAX_PAGE_ROWS = 20_000
 _PAGE_BYTES = 8 * 1024 * 1024
+# Up to so many are looked for from the newest end; more are cheaper to sort out at once.
+_FEW_ROWS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ _EXPRESSIONS = {
     "outcome": "toString(outcome)",
 }
 ROW_COLUMNS = tuple(_EXPRESSIONS.get(item.name, item.name) for item in fields(EventRow))
-_ORIGINAL = ("id", "time", "event")
+ORIGINAL_COLUMNS = ("id", "time", "event")
 
 
 class EventLog:
@@ -78,7 +80,7 @@ class EventLog:
     meanwhile is repeated or makes an older event slip.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Reader) -> None:
         """Read through `client`, whose errors come out as they are."""
         self._client = client
 
@@ -88,7 +90,7 @@ class EventLog:
 
     def originals(self, wanted: Predicate, limit: int | None = None) -> Iterator[bytes]:
         """Yield the enriched events byte for byte, in the same order."""
-        return (row[2] for row in self._pages(_ORIGINAL, wanted, limit))
+        return (row[2] for row in self._pages(ORIGINAL_COLUMNS, wanted, limit))
 
     def count(self, wanted: Predicate, limit: int) -> int:
         """Count what is wanted; stops at `limit`."""
@@ -107,40 +109,32 @@ class EventLog:
     ) -> Iterator[Sequence[Any]]:
         left = sys.maxsize if limit is None else limit
         page_rows = _FIRST_PAGE_ROWS
-        after = Predicate()
+        last: Sequence[Any] | None = None
         while left > 0:
             page_rows = min(page_rows, left)
-            page = select(
-                self._client,
-                f"{', '.join(columns)} FROM audit.log",
-                wanted & after,
-                " ORDER BY time DESC, id DESC LIMIT {page_rows:UInt64}",
-                {"page_rows": page_rows},
-            )
+            page = self._page(columns, wanted, last, page_rows)
             yield from page
             if len(page) < page_rows:
                 return
             left -= len(page)
-            after = _after(page[-1])
+            last = page[-1]
             row_bytes = sum(map(_text_bytes, page)) // len(page) + 1
             page_rows = max(1, min(_PAGE_BYTES // row_bytes, _MAX_PAGE_ROWS))
 
-
-def select(
-    client: Client,
-    what: str,
-    where: Predicate,
-    rest: str = "",
-    parameters: Mapping[str, object] | None = None,
-) -> Sequence[Sequence[Any]]:
-    """Return the rows of `SELECT {what} WHERE {where} {rest}`; `what` and `rest` are constants."""
-    found = client.query(
-        f"SELECT {what} WHERE {where.sql or 'true'}{rest}",
-        parameters={**where.parameters, **(parameters or {})},
-        column_formats={"event": "bytes"},
-        tz_mode="aware",
-    )
-    return found.result_rows
+    def _page(
+        self, columns: Sequence[str], wanted: Predicate, last: Sequence[Any] | None, page_rows: int
+    ) -> Sequence[Sequence[Any]]:
+        """Return the `page_rows` newest rows after `last`, which begins with id and time."""
+        if page_rows <= _FEW_ROWS:
+            beyond = Key(last[1], last[0]) if last else None
+            return rows_in_order(self._client, columns, wanted, page_rows, beyond=beyond)
+        return select(
+            self._client,
+            f"{', '.join(columns)} FROM audit.log",
+            wanted & (_after(last) if last else Predicate()),
+            " ORDER BY time DESC, id DESC LIMIT {page_rows:UInt64}",
+            {"page_rows": page_rows},
+        )
 
 
 def row_from(values: Sequence[Any]) -> EventRow:

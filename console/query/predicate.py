@@ -13,6 +13,7 @@ from operator import and_
 from uuid import UUID
 
 from auditbus.console.query.addresses import AddressRange
+from auditbus.console.query.words import Words, parse_words
 
 __all__ = ["EventFilter", "Predicate", "event_predicate", "moment_parameter"]
 
@@ -26,7 +27,8 @@ class EventFilter:
     """What to look for. Several values of one field mean any of them; several fields, all.
 
     `users` match an actor's id, name or email; `countries` a code or a name; `devices` a part of
-    the device's label or type; `text` whole words, all of them, in any field that people read.
+    the device's label or type; `errors` an error's code, or a part of its message; `targets` an id,
+    a name or a type that stands whole in a target; `text` is what people type, see `words`.
     `since` is included, `until` is not; both speak of `occurred_at`.
     """
 
@@ -38,6 +40,8 @@ class EventFilter:
     addresses: tuple[AddressRange, ...] = ()
     countries: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
     text: str | None = None
@@ -68,9 +72,21 @@ _EXACT = {
 }
 
 
-def event_predicate(wanted: EventFilter) -> Predicate:
-    """Return the condition on a row of `audit.log` that `wanted` describes."""
-    return reduce(and_, (*_of_values(wanted), *_of_words(wanted), *_of_time(wanted)), Predicate())
+def event_predicate(wanted: EventFilter, *, of_row: bool = False) -> Predicate:
+    """Return the condition on a row of `audit.log` that `wanted` describes.
+
+    With `of_row` it is the same condition without asking the text index, for a few rows that are
+    judged outside a WHERE. Raises ValueError where the text asks for nothing.
+    """
+    parts = (
+        *_of_values(wanted),
+        *_of_people(wanted),
+        *_of_errors(wanted),
+        *_of_targets(wanted, of_row=of_row),
+        *_of_text(wanted, of_row=of_row),
+        *_of_time(wanted),
+    )
+    return reduce(and_, parts, Predicate())
 
 
 def moment_parameter(moment: datetime) -> str:
@@ -96,7 +112,7 @@ def _of_values(wanted: EventFilter) -> Iterator[Predicate]:
         )
 
 
-def _of_words(wanted: EventFilter) -> Iterator[Predicate]:
+def _of_people(wanted: EventFilter) -> Iterator[Predicate]:
     if wanted.users:
         yield Predicate(
             "actor_id IN {users:Array(String)}"
@@ -122,9 +138,73 @@ def _of_words(wanted: EventFilter) -> Iterator[Predicate]:
             " OR positionCaseInsensitiveUTF8(device_type, part) > 0, {devices:Array(String)})",
             {"devices": list(wanted.devices)},
         )
-    if wanted.text is not None:
+
+
+def _of_errors(wanted: EventFilter) -> Iterator[Predicate]:
+    if wanted.errors:
+        yield Predicate(
+            "error_code IN {errors:Array(String)}"
+            " OR arrayExists(part -> positionCaseInsensitiveUTF8(error_message, part) > 0,"
+            " {errors:Array(String)})",
+            {"errors": list(wanted.errors)},
+        )
+
+
+def _of_targets(wanted: EventFilter, *, of_row: bool) -> Iterator[Predicate]:
+    # `targets` reads "type name id, type name id". The index names the candidates.
+    parts, parameters = [], {}
+    for number, target in enumerate(wanted.targets):
+        name = f"target_{number}"
+        parameters[name] = target
+        part = (
+            f"position(concat(' ', replaceAll(targets, ', ', ' '), ' '),"
+            f" concat(' ', {{{name}:String}}, ' ')) > 0"
+        )
+        if not of_row:
+            part = f"hasAllTokens(search_text, {{{name}:String}}) AND {part}"
+        parts.append(part)
+    if parts:
+        yield Predicate(" OR ".join(f"({part})" for part in parts), parameters)
+
+
+def _of_text(wanted: EventFilter, *, of_row: bool) -> Iterator[Predicate]:
+    if wanted.text is None:
+        return
+    words = parse_words(wanted.text)
+    if words.tokens and not of_row:
         # The index's own preprocessor folds case, of the words asked for too.
-        yield Predicate("hasAllTokens(search_text, {text:String})", {"text": wanted.text})
+        yield Predicate(
+            "hasAllTokens(search_text, {words:String})", {"words": " ".join(words.tokens)}
+        )
+    patterns = (*words.patterns, *(words.plain if of_row else ()))
+    for number, pattern in enumerate(patterns):
+        name = f"pattern_{number}"
+        yield Predicate(_matches(name), {name: pattern})
+    yield from _of_places(words)
+
+
+def _of_places(words: Words) -> Iterator[Predicate]:
+    for number, (addresses, pattern) in enumerate(words.addresses):
+        address, text = f"address_{number}", f"address_text_{number}"
+        yield Predicate(
+            f"ip = toIPv6({{{address}:String}}) OR {_matches(text)}",
+            {address: addresses.first, text: pattern},
+        )
+    for number, network in enumerate(words.networks):
+        first, last = f"network_first_{number}", f"network_last_{number}"
+        yield Predicate(
+            f"ip BETWEEN toIPv6({{{first}:String}}) AND toIPv6({{{last}:String}})",
+            {first: network.first, last: network.last},
+        )
+    for number, (id_, pattern) in enumerate(words.ids):
+        name, text = f"named_id_{number}", f"named_text_{number}"
+        yield Predicate(
+            f"id = {{{name}:UUID}} OR {_matches(text)}", {name: str(id_), text: pattern}
+        )
+
+
+def _matches(parameter: str) -> str:
+    return f"match(lowerUTF8(search_text), {{{parameter}:String}})"
 
 
 def _of_time(wanted: EventFilter) -> Iterator[Predicate]:

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from clickhouse_connect.driver.client import Client
-
-from auditbus.console.query.events import select
 from auditbus.console.query.predicate import Predicate
+from auditbus.console.query.selection import Reader, select
 
 __all__ = ["FACETS", "Bucket", "FacetValue", "facet", "histogram"]
 
@@ -43,7 +41,7 @@ class FacetValue:
     count: int
 
 
-def histogram(client: Client, wanted: Predicate, step: timedelta) -> list[Bucket]:
+def histogram(client: Reader, wanted: Predicate, step: timedelta) -> list[Bucket]:
     """Return the buckets of `step` that hold any event of `wanted`, oldest first.
 
     `wanted` should be bounded in time, or there may be very many. Raises what the client raises.
@@ -60,7 +58,7 @@ def histogram(client: Client, wanted: Predicate, step: timedelta) -> list[Bucket
     return [Bucket(epoch + bucket * step, count, failures) for bucket, count, failures in rows]
 
 
-def facet(client: Client, wanted: Predicate, name: str, limit: int = 10) -> Sequence[FacetValue]:
+def facet(client: Reader, wanted: Predicate, name: str, limit: int = 10) -> Sequence[FacetValue]:
     """Return the most frequent values of the facet `name` of FACETS among `wanted`.
 
     The empty value is left out. Raises what the client raises.
@@ -74,3 +72,34 @@ def facet(client: Client, wanted: Predicate, name: str, limit: int = 10) -> Sequ
         {"most": limit},
     )
     return [FacetValue(*row) for row in rows]
+
+
+# What people count in; the first that gives some sixty buckets at most.
+_STEPS = tuple(
+    timedelta(seconds=seconds)
+    for seconds in (
+        *(1, 5, 10, 30, 60, 300, 600, 1800),
+        *(3600, 3 * 3600, 6 * 3600, 12 * 3600, 86_400, 7 * 86_400, 28 * 86_400),
+    )
+)
+_MOST_BUCKETS = 60
+
+
+def sensible_step(span: timedelta) -> timedelta:
+    """Return a round width, so that `span` has some sixty buckets at most; 28 days at most."""
+    return next((step for step in _STEPS if span / step <= _MOST_BUCKETS), _STEPS[-1])
+
+
+def every_bucket(
+    found: Sequence[Bucket], since: datetime, until: datetime, step: timedelta
+) -> list[Bucket]:
+    """Return `found` with the empty buckets between `since` and `until` filled in, oldest first.
+
+    Starts are multiples of `step` since 1970. What lies after `until` (a wrong clock) is left out.
+    """
+    epoch = datetime.fromtimestamp(0, UTC)
+    first = (since - epoch) // step
+    last = (until - epoch - timedelta(milliseconds=1)) // step
+    known = {bucket.start: bucket for bucket in found}
+    starts = (epoch + number * step for number in range(first, last + 1))
+    return [known.get(start) or Bucket(start, 0, 0) for start in starts]

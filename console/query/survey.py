@@ -9,10 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from clickhouse_connect.driver.client import Client
-
-from auditbus.console.query.events import select
 from auditbus.console.query.predicate import Predicate
+from auditbus.console.query.selection import Reader, select
 from auditbus.console.query.statistics import FACETS, Bucket, FacetValue
 
 __all__ = ["Survey", "oldest", "survey"]
@@ -31,7 +29,7 @@ class Survey:
 
 
 def survey(
-    client: Client, wanted: Predicate, step: timedelta | None, names: Iterable[str], limit: int
+    client: Reader, wanted: Predicate, step: timedelta | None, names: Iterable[str], limit: int
 ) -> Survey:
     """Count `wanted` by each of the facets `names` and, unless `step` is None, by time.
 
@@ -76,7 +74,7 @@ def survey(
     return Survey(buckets, dict(facets))
 
 
-def oldest(client: Client, wanted: Predicate) -> datetime | None:
+def oldest(client: Reader, wanted: Predicate) -> datetime | None:
     """Return when the oldest event of `wanted` happened; None where there is none."""
     rows = select(client, "minOrNull(time) FROM audit.log", wanted)
     moment: datetime | None = rows[0][0]

@@ -16,8 +16,9 @@ from uuid import UUID
 from clickhouse_connect.driver.client import Client
 
 from auditbus.console.query.errors import TailBroken
-from auditbus.console.query.events import ROW_COLUMNS, EventLog, EventRow, row_from, select
+from auditbus.console.query.events import ROW_COLUMNS, EventLog, EventRow, row_from
 from auditbus.console.query.predicate import Predicate, moment_parameter
+from auditbus.console.query.selection import select
 
 __all__ = ["Tail"]
 

@@ -12,7 +12,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from auditbus import __version__
 from auditbus.console.access import Refusals
+from auditbus.console.query.completeness import CompletenessWatch
 from auditbus.console.web import api, screen
+from auditbus.console.web.limiting import Limits
+from auditbus.console.web.live import Live
 from auditbus.console.web.perimeter import Perimeter
 from auditbus.console.web.problems import add_problem_handlers
 from auditbus.console.web.services import Services, ServicesOf
@@ -43,6 +46,9 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None, lifespan=at_work,
     )  # fmt: skip
     app.state.services = services
+    app.state.limits = Limits(services.settings.console)
+    app.state.completeness = CompletenessWatch(services.settings.kafka)
+    app.state.live = Live(services.store)
     app.add_middleware(StreamGuard, gate=services.gate)
     app.add_middleware(Perimeter, settings=services.settings.console)
     add_problem_handlers(app)

@@ -86,7 +86,8 @@ def _headers(settings: ConsoleSettings) -> dict[str, str]:
             f"frame-ancestors {ancestors}"
         ),
         "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
+        # Not no-referrer: with our own forms, browsers would send `Origin: null` (Fetch, §3.2).
+        "Referrer-Policy": "same-origin",
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
         "Permissions-Policy": "camera=(), geolocation=(), microphone=()",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import signal
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import uvicorn
 
@@ -17,7 +19,23 @@ from auditbus.sinks.clickhouse.migrations import check_migrated
 __all__ = ["run"]
 
 _log = get_logger(__name__)
+_CONNECTIONS = 64  # more than there are worker threads
 _STOP_TIMEOUT_S = 3  # then live tails are cut
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Server(uvicorn.Server):
+    """Ends at a signal, and lets what runs it end too."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Raise no signal again, as uvicorn does: the last events would never be sent."""
+        handlers = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
 
 def run(settings: Settings) -> None:
@@ -25,7 +43,10 @@ def run(settings: Settings) -> None:
 
     Raises ClickHouseUnreachable, StoreRefused or SettingsError at the start.
     """
-    with closing(new_client(settings.clickhouse)) as store, new_producer(settings) as producer:
+    with (
+        closing(new_client(settings.clickhouse, connections=_CONNECTIONS)) as store,
+        new_producer(settings) as producer,
+    ):
         check_migrated(store)
         services = Services.build(settings, store, Recorder(producer))
         config = uvicorn.Config(
@@ -40,5 +61,5 @@ def run(settings: Settings) -> None:
             timeout_graceful_shutdown=_STOP_TIMEOUT_S,
         )
         _log.info("console_starting", url=f"http://{settings.console.host}:{settings.console.port}")
-        uvicorn.Server(config).run()
+        _Server(config).run()
     _log.info("console_stopped")

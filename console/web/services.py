@@ -18,6 +18,7 @@ from auditbus.console.access import (
 )
 from auditbus.console.access.recorder import UNRECORDED
 from auditbus.console.export.jobs import ExportDesk
+from auditbus.console.query.selection import BoundedReader
 from auditbus.console.web.gate import Gate
 from auditbus.console.web.sign_in.cookies import Cookies
 from auditbus.console.web.sign_in.ways import BearerToken, Credentials, SessionCookie, ViewerCookie
@@ -90,6 +91,13 @@ class Services:
     recorder: Recorder
     access: Access
     exports: ExportDesk
+
+    @property
+    def reader(self) -> BoundedReader:
+        """`store` for questions that people ask: a slow one is cut off."""
+        console = self.settings.console
+        memory_bytes = console.query_memory_mib * 1024 * 1024
+        return BoundedReader(self.store, console.query_timeout_s, memory_bytes)
 
     @classmethod
     def build(

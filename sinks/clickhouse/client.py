@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
+from clickhouse_connect.driver.httputil import get_pool_manager
 
 from auditbus.runtime.errors import ClickHouseUnreachable, SettingsError, StoreRefused
 from auditbus.runtime.settings import ClickHouseSettings
@@ -24,8 +27,15 @@ _LOGIN_FAILED = frozenset(
 )
 
 
-def new_client(settings: ClickHouseSettings) -> Client:
+def new_client(
+    settings: ClickHouseSettings,
+    *,
+    connections: int = 8,
+    query_settings: Mapping[str, Any] | None = None,
+) -> Client:
     """Connect over HTTP. Safe for several threads: no session, one connection a request.
+
+    Keeps up to `connections` open. `query_settings` go along with every query.
 
     Raises ClickHouseUnreachable, StoreRefused when the login fails, and SettingsError for an
     address that is none; each names the setting.
@@ -49,6 +59,10 @@ def new_client(settings: ClickHouseSettings) -> Client:
             # The callers decide what is tried again, and count it.
             query_retries=0,
             client_name="auditbus",
+            pool_mgr=get_pool_manager(maxsize=connections),
+            settings=dict(query_settings or {}),
+            # Parameters go into the body: a URL has no room for many or long ones.
+            form_encode_query_params=True,
         )
     except Error as error:
         if error.code in _LOGIN_FAILED:

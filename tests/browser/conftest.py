@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from auditbus.console.access import Principal
 from tests.backends.fixtures import _running_clickhouse
@@ -21,8 +22,6 @@ from tests.browser.parts import axe_source, chromium
 from tests.browser.serving import ADMINISTRATOR, Console, headers_of, running_console
 from tests.receivers.debian import Unavailable
 from tests.store import migrated_client
-
-playwright = pytest.importorskip("playwright.sync_api")
 
 Open = Callable[..., Any]
 _FLAGS = [
@@ -41,7 +40,7 @@ def browser() -> Iterator[Any]:
         found = chromium()
     except Unavailable as error:
         absent(str(error))
-    with playwright.sync_playwright() as driver:
+    with sync_playwright() as driver:
         running = driver.chromium.launch(
             executable_path=found.executable, args=_FLAGS, env=found.environment or None
         )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
@@ -14,12 +13,10 @@ from random import Random
 import uvicorn
 from clickhouse_connect.driver.client import Client
 from fastapi import FastAPI, Request
-from fastapi.responses import StreamingResponse
+from pydantic import SecretStr
 
 from auditbus.console.access import Principal, Role
-from auditbus.console.query import Tail
 from auditbus.console.web import Services, create_app
-from auditbus.console.web.asking import Asking
 from auditbus.console.web.gate import Gate, bearer_token
 from auditbus.deploy.local.demo.world import build_world
 from auditbus.runtime.settings import ConsoleSettings, Settings
@@ -64,6 +61,7 @@ class Console:
     url: str
     client: Client
     store: ClickHouse
+    app: FastAPI
 
 
 def _known(request: Request) -> Principal | None:
@@ -71,16 +69,19 @@ def _known(request: Request) -> Principal | None:
 
 
 @contextmanager
-def running_console(store: ClickHouse, client: Client) -> Iterator[Console]:
-    """Serve until the block ends."""
+def running_console(
+    store: ClickHouse, client: Client, *, administrator_token: str | None = None
+) -> Iterator[Console]:
+    """Serve until the block ends; with a token, people sign in as they do in production."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
+        token = SecretStr(administrator_token) if administrator_token else None
         settings = Settings(
-            clickhouse=clickhouse_settings(store), console=ConsoleSettings(port=port)
+            clickhouse=clickhouse_settings(store),
+            console=ConsoleSettings(port=port, administrator_token=token),
         )
-        app = create_app(Services.build(settings, client, gate=Gate([_known])))
-        if not any(getattr(route, "path", "") == "/api/v1/tail" for route in app.routes):
-            _add_tail(app, client)
+        gate = None if token else Gate([_known])
+        app = create_app(Services.build(settings, client, gate=gate))
         config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -91,24 +92,7 @@ def running_console(store: ClickHouse, client: Client) -> Iterator[Console]:
                 assert thread.is_alive()
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
-            yield Console(f"http://127.0.0.1:{port}", client, store)
+            yield Console(f"http://127.0.0.1:{port}", client, store, app)
         finally:
             server.should_exit = True
             thread.join(30)
-
-
-def _add_tail(app: FastAPI, client: Client) -> None:
-    """Until the API has a tail of its own."""
-
-    @app.get("/api/v1/tail")
-    async def tail(asked: Asking) -> StreamingResponse:
-        async def events() -> AsyncIterator[bytes]:
-            tailed = Tail(client, asked.predicate)
-            await asyncio.to_thread(tailed.start, 0)
-            yield b": begun\n\n"
-            while True:
-                for row in await asyncio.to_thread(lambda: list(tailed.poll())):
-                    yield b"id: %b\ndata: %b\n\n" % (str(row.id).encode(), row.event)
-                await asyncio.sleep(0.2)
-
-        return StreamingResponse(events(), media_type="text/event-stream")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -217,3 +218,14 @@ def test_it_all_works_without_scripts(visit: Open) -> None:
     expect(page.locator(".detail-title")).to_be_visible()
     page.get_by_role("link", name="Back to the log").click()
     page.wait_for_url("**/?text=login&since=7d")
+
+
+def test_the_export_holds_all_events_of_the_view(visit: Open) -> None:
+    page = visit("/?action=Login&action=Logout")
+    count = int(page.locator(".chart-head strong").inner_text().replace(",", ""))
+    assert count > 50  # more than the page shows
+    with page.expect_download() as exported:
+        page.get_by_role("link", name="Export to CSV").click()
+    rows = list(csv.DictReader(exported.value.path().read_text("utf-8-sig").splitlines()))
+    assert len(rows) == count
+    assert {row["Action"] for row in rows} == {"Login", "Logout"}

@@ -5,7 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import expect
@@ -67,6 +70,28 @@ def test_nothing_granted(visit: Open) -> None:
     assert page.locator("#events, #facets a, .search").count() == 0
 
 
+def test_signing_in_and_out(visit: Open, console: Console) -> None:
+    token = "abt_BrowserTestsAdministratorToken0123456789"
+    with running_console(console.store, console.client, administrator_token=token) as real:
+        page = visit(f"{real.url}/?action=Login", extra_http_headers={})
+        page.get_by_label("Access token").fill(token)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(f"{real.url}/?action=Login")  # where one wanted to go
+        expect(page.locator("#rows > tr")).to_have_count(50)
+        page.locator("#rows a").first.click()
+        expect(page.locator("#panel h2")).to_have_text("Login")
+        page.keyboard.press("Escape")
+        other = page.context.new_page()
+        other.goto(f"{real.url}/")
+        other.get_by_role("button", name="Sign out").click()
+        expect(other.get_by_role("status")).to_have_text("You have signed out.")
+        page.locator("#rows a").last.click()  # in a window that does not know it yet
+        page.wait_for_url(f"{real.url}/sign-in**")
+        page.goto(f"{real.url}/sign-in#token={token}")  # the link of `auditbus up`
+        expect(page.locator("#rows > tr")).to_have_count(50)
+        assert token not in page.url
+
+
 def test_a_store_that_is_down(visit: Open, fresh_clickhouse: ClickHouse, console: Console) -> None:
     with closing(migrated_client(fresh_clickhouse)) as client:
         fresh_clickhouse.kill()
@@ -109,6 +134,28 @@ def test_what_takes_long_to_count_comes_after_the_rows(
     page.get_by_role("link", name="Count them").click()
     page.wait_for_url("**/?since=7d&counts=shown")
     expect(page.locator("#bars a").first).to_be_attached()
+
+
+def test_it_says_up_to_when_the_log_is_complete(
+    visit: Open, console: Console, monkeypatch: pytest.MonkeyPatch, now: datetime
+) -> None:
+    known = SimpleNamespace(up_to=now, reason=None)
+    watch = SimpleNamespace(now=lambda: known)
+    monkeypatch.setattr(console.app.state, "completeness", watch, raising=False)
+    page = visit("/?tz=Asia%2FTokyo")
+    local = now.astimezone(ZoneInfo("Asia/Tokyo"))
+    expect(page.locator("#complete")).to_contain_text(
+        f"Complete up to {local.day} {local:%b %H:%M:%S}"
+    )
+    known.up_to, known.reason = None, "Kafka does not answer"
+    page.reload()
+    expect(page.locator("#complete")).to_contain_text("not known: Kafka does not answer")
+    begun = threading.Event()
+    watch.now = lambda: begun.wait(20) and known
+    page.reload()  # the rows do not wait for it
+    expect(page.locator("#rows > tr")).to_have_count(50)
+    assert page.locator("#complete").count() == 0
+    begun.set()
 
 
 def test_nothing_found(visit: Open) -> None:

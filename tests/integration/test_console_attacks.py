@@ -39,7 +39,7 @@ _PUBLIC = {
     *("/sign-in", "/sign-in/sign-in.js", "/sign-in/sign-in.css"),
     *("/sign-in/oidc", "/sign-in/oidc/callback"),
 }
-_PUBLIC_FILES = "/static/"
+_PUBLIC_FILES = ("/static/", "/favicon.ico")
 _ADMINISTRATORS_ONLY = tuple(
     f"/api/v1/{name}" for name in ("tokens", "grants", "organizations", "viewer-keys")
 )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import clickhouse_connect
 import pytest
+import requests
 
 from auditbus.deploy.local.brokers import choose_broker
 from auditbus.deploy.local.endpoints import Endpoints
@@ -76,12 +77,38 @@ class Pipeline:
         }
         return set(publish_events(load_settings(variables), count))
 
+    def sign_in(self) -> None:
+        """Follow the link that was printed, as its page does; the log says who has signed in."""
+        token = self.endpoints.token
+        assert (self.data / "token").read_text() == token
+        assert f"{self.endpoints.console}/sign-in#token={token}" in self.log.read_text()
+        with requests.Session() as browser:
+            browser.headers.update({"origin": self.endpoints.console, "accept": "text/html"})
+            sent = browser.get(self.endpoints.console, allow_redirects=False, timeout=10)
+            assert sent.headers["location"] == "/sign-in"
+            url = f"{self.endpoints.console}/sign-in"
+            page = browser.post(url, data={"token": token}, timeout=10)
+            assert page.url == f"{self.endpoints.console}/"
+            assert page.ok
+            api = f"{self.endpoints.console}/api/v1/events?account=auditbus&action=Login"
+            wait_until(lambda: bool(browser.get(api, timeout=10).json()["events"]), 30)
+        program = requests.get(api, headers={"authorization": f"Bearer {token}"}, timeout=10)
+        (event,) = program.json()["events"]
+        assert event["actor"]["name"] == "Administrator"
+        assert event["context"]["ip"] == "127.0.0.1"
+        assert requests.get(api, timeout=10).status_code == 401
+
     def readable(self) -> list[str]:
-        """The ids of all events as readers see them."""
+        """The ids of all events as readers see them, but for the console's own."""
         store = self.endpoints
         client = clickhouse_connect.get_client(dsn=store.clickhouse, password=store.store_password)
         with closing(client):
-            return [str(row[0]) for row in client.query("SELECT id FROM audit.log").result_rows]
+            return [
+                str(row[0])
+                for row in client.query(
+                    "SELECT id FROM audit.log WHERE account != 'auditbus'"
+                ).result_rows
+            ]
 
     def wait_for(self, published: set[str]) -> None:
         """Wait until every event of `published` can be read, and check that each is there once."""
@@ -138,6 +165,7 @@ def test_events_outlive_a_stop_and_a_kill_of_the_supervisor(tmp_path: Path) -> N
         published = pipeline.publish(500)
         pipeline.wait_for(published)
         assert len(users_of(data)) == 6  # broker, store, stream, sink, forwarder, console
+        pipeline.sign_in()
         # Some of these are still on their way when the signal comes.
         published |= pipeline.publish(2_000)
         took_s = pipeline.end(signal.SIGTERM)

@@ -37,7 +37,7 @@ _FILES_OF_EXAMPLES = (
 _KEYS = ("SIEM_REDACTION_KEY",)
 _TOOLING = {"AUDITBUS_CONFIG", "AUDITBUS_CACHE_DIR", "AUDITBUS_TEST_BACKEND"}
 # The words that commands of other programs begin with, as far as the pages show them.
-_OTHERS = {"echo", "export", "gzip", "jq", "kcat"}
+_OTHERS = {"curl", "echo", "export", "gzip", "jq", "kcat"}
 
 
 def _generator() -> Any:

@@ -57,10 +57,14 @@ def test_the_sql_does_not_depend_on_values(
         devices=devices,
         since=_NOW,
         until=_NOW,
-        text=text,
+        text=_PLAIN.text,
         ids=_PLAIN.ids,
     )
     assert event_predicate(hostile).sql == event_predicate(_PLAIN).sql
+    # What is searched for decides which conditions there are, but never stands in them.
+    searched = event_predicate(EventFilter(text=f"zqxj{text} {text}zqxj"))
+    assert "zqxj" not in searched.sql
+    assert "zqxj" in str(searched.parameters)
 
 
 def test_every_parameter_is_named_in_the_sql_and_the_other_way_round() -> None:

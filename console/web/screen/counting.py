@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from clickhouse_connect.driver.client import Client
 
@@ -24,6 +25,7 @@ from auditbus.console.web.screen.wanted import Wanted
 
 __all__ = ["Count", "Counter", "Numbers"]
 
+_Answer = TypeVar("_Answer")
 _FACET_VALUES = 8
 _THREADS = 4
 _SHARED_S = 5.0
@@ -79,6 +81,10 @@ class Counter:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="counting")
         self._lock = threading.Lock()
         self._begun: dict[object, Count] = {}
+
+    def ask(self, question: Callable[[], _Answer]) -> Future[_Answer]:
+        """Ask something else that may take long; returns at once."""
+        return self._threads.submit(question)
 
     def begin(self, key: object, client: Client, wanted: Wanted, now: datetime) -> Count:
         """Begin to count, or join the count of an equal key; returns at once.

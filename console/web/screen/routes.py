@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +13,11 @@ from auditbus.console.access import visible
 from auditbus.console.query import EventFilter, EventRow, event_predicate
 from auditbus.console.query.connection import explained
 from auditbus.console.query.events import EventLog
-from auditbus.console.query.pages import Page, read_page
+from auditbus.console.query.pages import read_page
 from auditbus.console.web.screen import assets
 from auditbus.console.web.screen.chart import chart_of
 from auditbus.console.web.screen.chips import chips_of
+from auditbus.console.web.screen.completeness import asker, known_soon
 from auditbus.console.web.screen.counting import Count, Counter, Numbers
 from auditbus.console.web.screen.detail import detail_of
 from auditbus.console.web.screen.facets import facets_of
@@ -50,13 +52,21 @@ def log(request: Request, frame: FrameOf, services: ServicesOf) -> Response:
         return _answer(request, "log.html", 200, context)
     try:
         with explained(services.settings.clickhouse):
-            page = _read(services, wanted)  # first, and with the store for itself
+            asked = _counter.ask(asker(request))
+            page = read_page(  # first, and with the store for itself
+                services.store,
+                wanted.predicate,
+                _ROWS,
+                older_than=wanted.older_than,
+                newer_than=wanted.newer_than,
+            )
             count = _begin(frame, services, wanted)
             numbers = count.numbers(None if frame.view.one("counts") else _PATIENCE_S)
     except (ClickHouseUnreachable, StoreRefused) as error:
         context["failure"] = error
         return _answer(request, "log.html", 503, context)
-    context |= {"page": page, "chips": chips_of(frame.view, _labels(page, numbers))}
+    context |= {"page": page, "chips": chips_of(frame.view, _labels(page.rows, numbers))}
+    context["complete"] = known_soon(asked)
     if numbers is not None:
         context |= _shown(frame, numbers)
     return _answer(request, "log.html", 200, context)
@@ -123,16 +133,6 @@ def _begin(frame: Frame, services: Services, wanted: Wanted) -> Count:
     return _counter.begin(key, services.store, wanted, frame.clock.now)
 
 
-def _read(services: Services, wanted: Wanted) -> Page:
-    return read_page(
-        services.store,
-        wanted.predicate,
-        _ROWS,
-        older_than=wanted.older_than,
-        newer_than=wanted.newer_than,
-    )
-
-
 def _controls(frame: Frame, wanted: Wanted | None) -> dict[str, Any]:
     filter_ = wanted.filter if wanted else None
     return {
@@ -151,10 +151,10 @@ def _shown(frame: Frame, numbers: Numbers) -> dict[str, Any]:
     return {"chart": chart, "facets": facets_of(numbers.facets, frame.view)}
 
 
-def _labels(page: Page, numbers: Numbers | None) -> dict[tuple[str, str], str]:
+def _labels(rows: Sequence[EventRow], numbers: Numbers | None) -> dict[tuple[str, str], str]:
     """Names for what is filtered by id."""
     found: dict[tuple[str, str], str] = {}
-    for row in page.rows:
+    for row in rows:
         found["user", row.actor_id] = row.user
         found["account", row.account] = row.account_name or row.account
     for name, values in (numbers.facets if numbers else {}).items():
