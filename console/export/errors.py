@@ -3,6 +3,7 @@
 AuditbusError
 ├── ExportBroken      the answer of the store ended early
 ├── ExportDamaged     a file is not what its manifest says
+├── ExportNotPut      a scheduled export did not reach where it is to go
 ├── ExportsFull       the files take all the room there is for them
 └── TooManyExports    one who asks has as many under way as is allowed
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from auditbus.schemas.errors import AuditbusError
 
-__all__ = ["ExportBroken", "ExportDamaged", "ExportsFull", "TooManyExports"]
+__all__ = ["ExportBroken", "ExportDamaged", "ExportNotPut", "ExportsFull", "TooManyExports"]
 
 
 class ExportBroken(AuditbusError):
@@ -20,6 +21,10 @@ class ExportBroken(AuditbusError):
 
 class ExportDamaged(AuditbusError):
     """A file is missing, or not the one that its manifest describes."""
+
+
+class ExportNotPut(AuditbusError):
+    """A scheduled export did not reach the folder or the object storage where it is to go."""
 
 
 class ExportsFull(AuditbusError):

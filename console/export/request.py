@@ -32,6 +32,7 @@ class ExportRequest:
         predicate: that, and what may be seen.
         limit: most rows; None for what the format allows.
         exported_by: who asks.
+        received: of what was received in which time, from and before; told in the manifest.
     """
 
     format: Format
@@ -41,6 +42,7 @@ class ExportRequest:
     predicate: Predicate
     limit: int | None
     exported_by: str
+    received: tuple[datetime, datetime] | None = None
 
     def begin(self, client: Client) -> RunningExport:
         """Look at what matches. Raises what the client raises."""
@@ -64,7 +66,7 @@ class ExportRequest:
             file=file,
             format=self.format,
             compression=self.compression,
-            filters=described(self.filter),
+            filters=self._filters(),
             columns=() if whole_events else tuple(column.name for column in self.columns),
             rows=stream.rows,
             matched=stream.matched,
@@ -78,6 +80,13 @@ class ExportRequest:
             exported_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             export_id=export_id,
         )
+
+    def _filters(self) -> Mapping[str, Any]:
+        told = described(self.filter)
+        if self.received is None:
+            return told
+        first, end = self.received
+        return {**told, "received": {"since": rfc3339(first), "until": rfc3339(end)}}
 
 
 @dataclass(slots=True)

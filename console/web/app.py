@@ -36,7 +36,9 @@ def create_app(services: Services) -> FastAPI:
         refusals = services.access.refusals
         flushing = asyncio.create_task(_flush(refusals))
         services.exports.start()
+        services.schedule.start()
         yield
+        await asyncio.to_thread(services.schedule.stop)
         await asyncio.to_thread(services.exports.stop)
         flushing.cancel()
         refusals.flush(everything=True)
