@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from auditbus.console.access.principal import Principal
+from auditbus.console.producing import producer_of
 from auditbus.producers import AuditProducer, PublishError, Spool
-from auditbus.runtime.kafka import client_config
 from auditbus.runtime.logging import get_logger
 from auditbus.runtime.settings import Settings
 from auditbus.schemas.errors import InvalidEvent
@@ -99,19 +99,11 @@ def new_producer(settings: Settings) -> AuditProducer:
 
     Raises SettingsError for Kafka settings that can't be used, and for a spool directory likewise.
     """
-    options = {
-        name: value
-        for name, value in client_config(settings.kafka).items()
-        if isinstance(value, str) and name != "bootstrap.servers"
-    }
-    return AuditProducer(
-        settings.kafka.bootstrap_servers,
-        topic=settings.kafka.topics.events,
-        operator_account=settings.operator_account,
-        client_id="auditbus-console",
+    return producer_of(
+        settings,
+        "auditbus-console",
         service="auditbus-console",
         spool=Spool(settings.console.spool_dir or settings.data_dir / "console-spool"),
-        options=options,
     )
 
 

@@ -14,13 +14,11 @@ from auditbus.console.cli.exit_codes import ExitCode
 from auditbus.console.cli.options import pipeline_settings
 from auditbus.console.cli.safe_text import printable
 from auditbus.console.cli.terminal import note
+from auditbus.console.producing import check_topic, producer_of
 from auditbus.console.sources import FORMATS, Chunks, SourceFormat, split_lines, split_records
 from auditbus.console.sources.publishing import Publisher, Tally
 from auditbus.producers import AuditProducer, DeliveryFailed
-from auditbus.runtime.errors import TopicMisconfigured
-from auditbus.runtime.kafka import client_config, new_admin
 from auditbus.runtime.settings import Settings
-from auditbus.runtime.topic_admin import describe_topics
 from auditbus.schemas.catalogue import Catalogue
 
 __all__ = ["emit"]
@@ -29,7 +27,6 @@ _DELIVERY_TIMEOUT_S = 30.0
 _PROGRESS_EVERY = 1_000
 _STDIN = "-"
 _NDJSON = "ndjson"
-_PLAIN = str | int | float | bool
 
 
 @click.command(
@@ -156,24 +153,12 @@ def _producer(
     if dry_run:
         yield None
         return
-    _check_topic(settings)
-    options = client_config(settings.kafka)
-    servers = str(options.pop("bootstrap.servers"))
-    with AuditProducer(
-        servers,
-        topic=settings.kafka.topics.events,
-        operator_account=settings.operator_account,
+    check_topic(settings)
+    with producer_of(
+        settings,
+        "auditbus-emit",
         catalogue=Catalogue.load(settings.catalogue),
         redactor=None if source is None else source.redactor(),
-        client_id="auditbus-emit",
         delivery_timeout_s=_DELIVERY_TIMEOUT_S,
-        options={name: value for name, value in options.items() if isinstance(value, _PLAIN)},
     ) as producer:
         yield producer
-
-
-def _check_topic(settings: Settings) -> None:
-    """Ask first: a client alone would wait for a broker or topic that is not there."""
-    topic = settings.kafka.topics.events
-    if topic not in describe_topics(new_admin(settings.kafka), [topic]):
-        raise TopicMisconfigured(f"{topic}: missing; run: auditbus topics create")
