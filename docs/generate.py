@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from inspect import cleandoc
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -116,7 +116,8 @@ def _section(name: str, kind: type[BaseModel]) -> Iterator[str]:
     inner = {key: field.annotation for key, field in kind.model_fields.items()}
     sections = {key: kind for key, kind in inner.items() if _is_section(kind)}
     tables = {key: kind.__args__[0] for key, kind in inner.items() if _is_list_of_sections(kind)}
-    without = {"destinations", *sections, *tables}
+    named = {key: kind.__args__[1] for key, kind in inner.items() if _is_dict_of_sections(kind)}
+    without = {"destinations", *sections, *tables, *named}
     fields = {key: field for key, field in kind.model_fields.items() if key not in without}
     yield f"## `[{name}]`"
     yield cleandoc(kind.__doc__ or "")
@@ -128,6 +129,10 @@ def _section(name: str, kind: type[BaseModel]) -> Iterator[str]:
         yield f"### `[[{name}.{key}]]`"
         yield cleandoc(table.__doc__ or "")
         yield _table("Key", table.model_fields)
+    for key, table in named.items():
+        yield f"### `[{name}.{key}.NAME]`"
+        yield cleandoc(table.__doc__ or "")
+        yield _table("Key", table.model_fields)
 
 
 def _is_section(kind: Any) -> bool:
@@ -135,7 +140,11 @@ def _is_section(kind: Any) -> bool:
 
 
 def _is_list_of_sections(kind: Any) -> bool:
-    return any(map(_is_section, getattr(kind, "__args__", ())))
+    return get_origin(kind) is tuple and any(map(_is_section, get_args(kind)))
+
+
+def _is_dict_of_sections(kind: Any) -> bool:
+    return get_origin(kind) is dict and _is_section(get_args(kind)[1])
 
 
 def _table(

@@ -19,6 +19,9 @@ __all__ = [
     "OFFSET_COMMITS",
     "OLDEST_UNACKNOWLEDGED",
     "REBALANCES",
+    "SCHEDULED_EXPORTS",
+    "SCHEDULED_EXPORT_ALARM",
+    "SCHEDULED_EXPORT_UNTIL",
     "SETTINGS_REFUSED",
     "SINK_ALARM",
     "SINK_REQUEST",
@@ -62,6 +65,19 @@ SINK_ALARM = Gauge(
 )
 SETTINGS_REFUSED = Gauge(
     "audit_settings_refused", "1 while changed settings are wrong and the old ones stay in use."
+)
+SCHEDULED_EXPORTS = Counter(
+    "audit_scheduled_exports_total",
+    "Runs of scheduled exports by what became of them: done, truncated, failed.",
+    ["export", "outcome"],
+)
+SCHEDULED_EXPORT_ALARM = Gauge(
+    "audit_scheduled_export_alarm", "1 while a scheduled export fails.", ["export"]
+)
+SCHEDULED_EXPORT_UNTIL = Gauge(
+    "audit_scheduled_export_until_timestamp_seconds",
+    "End of the last interval that was exported.",
+    ["export"],
 )
 LAST_SUCCESS = Gauge(
     "audit_last_success_timestamp_seconds", "When the last delivery succeeded.", ["sink"]

@@ -33,6 +33,7 @@ __all__ = [
     "ForwarderSettings",
     "KafkaSettings",
     "LogSettings",
+    "ScheduledExportSettings",
     "Settings",
     "SinkSettings",
     "StreamSettings",
@@ -220,6 +221,58 @@ class OidcSettings(_Section):
         return self
 
 
+_Duration = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,4}[mhd]$")]
+
+
+class ScheduledExportSettings(_Section):
+    """An export that is made again and again; its name begins the files' names.
+
+    Each holds what was received in one interval of UTC. The filters are those of `auditbus export`.
+    """
+
+    to: str = Field(min_length=1)
+    """Folder, or object storage: `s3://BUCKET/PREFIX`, `gs://…`, `az://…`."""
+    every: _Duration = "1d"
+    """Length of an interval in minutes, hours or days: `15m`, `1h`, `1d`."""
+    delay: _Duration = "15m"
+    """How long after an interval's end it is exported: what was received must have been stored."""
+    format: Literal["csv", "ndjson", "parquet"] = "ndjson"
+    """What the files hold."""
+    compress: Literal["none", "gzip", "zstd"] = "none"
+    """How they are compressed; Parquet compresses itself."""
+    columns: _Words = ()
+    """Columns added to the screen's nine, in CSV and Parquet. Default: all."""
+    endpoint: str = Field("", pattern=r"^(https?://\S+)?$")
+    """Address of an S3-compatible store, where it is not Amazon's."""
+    region: str = "us-east-1"
+    """Region of the S3 bucket."""
+    account: _Words = ()
+    """Ids of accounts."""
+    user: _Words = ()
+    """Users."""
+    action: _Words = ()
+    """Actions."""
+    category: _Words = ()
+    """Categories."""
+    outcome: _Words = ()
+    """Outcomes."""
+    ip: _Words = ()
+    """Addresses or networks."""
+    country: _Words = ()
+    """Countries."""
+    device: _Words = ()
+    """Devices."""
+    error: _Words = ()
+    """Error codes, or parts of messages."""
+    target: _Words = ()
+    """Ids, names or types of targets."""
+    text: str = ""
+    """Words."""
+
+
+_ScheduleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+
+
 class ConsoleSettings(_Section):
     """The audit log screen and the API."""
 
@@ -253,6 +306,18 @@ class ConsoleSettings(_Section):
     """Hours before a shorter retention takes effect, in which it can be cancelled."""
     spool_dir: Path | None = None
     """Where the console's own events wait while Kafka is down. Default: DATA_DIR/console-spool."""
+    exports_dir: Path | None = None
+    """Where background exports lie, the same for all consoles. Default: DATA_DIR/exports."""
+    exports_keep_hours: float = Field(72, gt=0, le=24 * 366)
+    """Hours after which the file of a background export is deleted."""
+    exports_disk_mb: int = Field(10_240, ge=1)
+    """Most megabytes of all files of background exports together."""
+    exports_workers: int = Field(2, ge=1, le=32)
+    """Background exports that one console writes at the same time."""
+    exports_per_principal: int = Field(3, ge=1, le=1000)
+    """Background exports that one person or token may have unfinished."""
+    scheduled_exports: dict[_ScheduleName, ScheduledExportSettings] = Field(default_factory=dict)
+    """Exports made again and again, in auditbus.toml as [console.scheduled_exports.NAME]."""
     oidc: OidcSettings = OidcSettings()
     """Sign-in by OpenID Connect."""
 
@@ -290,7 +355,10 @@ class Settings(_Section):
 
 
 # What no variable can say: tables, and lists of tables. Only the file can.
-_TABLES = (dict[str, dict[str, Any]], tuple[OidcRule, ...])
+_TABLES = (
+    *(dict[str, dict[str, Any]], tuple[OidcRule, ...]),
+    dict[_ScheduleName, ScheduledExportSettings],
+)
 
 
 def variables(

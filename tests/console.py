@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -22,6 +26,8 @@ from auditbus.runtime.settings import ConsoleSettings, Settings
 
 ADMINISTRATOR = "abt_TestsAdministratorToken0123456789abcdefghij"
 ORIGIN = "http://127.0.0.1:8080"
+_EXPORTS = Path(tempfile.mkdtemp(prefix="auditbus-exports-"))
+atexit.register(shutil.rmtree, _EXPORTS, ignore_errors=True)
 
 
 def console_services(
@@ -30,7 +36,8 @@ def console_services(
     """Return the services as the role builds them; its own events go to `producer`."""
     settings = Settings(
         console=ConsoleSettings(
-            administrator_token=SecretStr(ADMINISTRATOR), **{"public_url": ORIGIN, **console}
+            administrator_token=SecretStr(ADMINISTRATOR),
+            **{"public_url": ORIGIN, "exports_dir": _EXPORTS, **console},
         )
     )
     return Services.build(settings, store, Recorder(producer or RecordingProducer()))

@@ -110,5 +110,5 @@ def new_producer(settings: Settings) -> AuditProducer:
 def _actor(principal: Principal | None) -> dict[str, str]:
     if principal is None:
         return {"type": "user", "name": "unknown"}
-    kind = "service" if principal.id.startswith("token:") else "user"
+    kind = "service" if principal.id.startswith(("token:", "schedule:")) else "user"
     return {"type": kind, "id": principal.id[:_MAX_TEXT], "name": principal.name[:_MAX_TEXT]}

@@ -34,6 +34,11 @@ class Format(StrEnum):
         """How many rows one file may hold; None: any number."""
         return csv_text.MAX_LINES - 1 if self is Format.CSV else None
 
+    @property
+    def is_resumable(self) -> bool:
+        """Whether a file can be gone on with: Parquet's footer speaks of all that was written."""
+        return self is not Format.PARQUET
+
 
 def new_writer(kind: Format, columns: Sequence[Column]) -> Writer:
     """Return what writes one file. NDJSON has whole events and heeds no columns."""

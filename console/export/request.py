@@ -17,7 +17,7 @@ from auditbus.console.export.manifest import Manifest, new_export_id
 from auditbus.console.export.stream import ExportStream
 from auditbus.console.query.predicate import EventFilter, Predicate
 
-__all__ = ["ExportRequest", "RunningExport"]
+__all__ = ["ExportRequest", "RunningExport", "described", "rfc3339"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,7 @@ class ExportRequest:
         predicate: that, and what may be seen.
         limit: most rows; None for what the format allows.
         exported_by: who asks.
+        received: of what was received in which time, from and before; told in the manifest.
     """
 
     format: Format
@@ -41,13 +42,51 @@ class ExportRequest:
     predicate: Predicate
     limit: int | None
     exported_by: str
+    received: tuple[datetime, datetime] | None = None
 
     def begin(self, client: Client) -> RunningExport:
         """Look at what matches. Raises what the client raises."""
-        limits = [most for most in (self.limit, self.format.max_rows) if most is not None]
         writer = new_writer(self.format, self.columns)
-        stream = ExportStream.planned(client, writer, self.predicate, min(limits, default=None))
-        return RunningExport(self, stream)
+        return RunningExport(
+            self, ExportStream.planned(client, writer, self.predicate, self.most_rows)
+        )
+
+    @property
+    def most_rows(self) -> int | None:
+        """How many rows the file may hold; None for any number."""
+        limits = [most for most in (self.limit, self.format.max_rows) if most is not None]
+        return min(limits, default=None)
+
+    def manifest(
+        self, stream: ExportStream, *, file: str, export_id: str, size_bytes: int, sha256: str
+    ) -> Manifest:
+        """Describe what `stream` yielded, as it lies in `file`."""
+        whole_events = self.format is Format.NDJSON
+        return Manifest(
+            file=file,
+            format=self.format,
+            compression=self.compression,
+            filters=self._filters(),
+            columns=() if whole_events else tuple(column.name for column in self.columns),
+            rows=stream.rows,
+            matched=stream.matched,
+            truncated=stream.is_truncated,
+            since=rfc3339(self.filter.since),
+            until=rfc3339(self.filter.until),
+            received_until=rfc3339(stream.plan.newest_receipt),
+            size_bytes=size_bytes,
+            sha256=sha256,
+            exported_by=self.exported_by,
+            exported_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            export_id=export_id,
+        )
+
+    def _filters(self) -> Mapping[str, Any]:
+        told = described(self.filter)
+        if self.received is None:
+            return told
+        first, end = self.received
+        return {**told, "received": {"since": rfc3339(first), "until": rfc3339(end)}}
 
 
 @dataclass(slots=True)
@@ -75,26 +114,12 @@ class RunningExport:
 
     def manifest(self, file: str) -> Manifest:
         """Describe what was yielded; `file` is the name it got."""
-        request, stream = self.request, self.stream
-        whole_events = request.format is Format.NDJSON
-        receipt = stream.plan.newest_receipt
-        return Manifest(
+        return self.request.manifest(
+            self.stream,
             file=file,
-            format=request.format,
-            compression=request.compression,
-            filters=described(request.filter),
-            columns=() if whole_events else tuple(column.name for column in request.columns),
-            rows=stream.rows,
-            matched=stream.matched,
-            truncated=stream.is_truncated,
-            since=_rfc3339(request.filter.since),
-            until=_rfc3339(request.filter.until),
-            received_until=_rfc3339(receipt),
+            export_id=self.id,
             size_bytes=self._bytes,
             sha256=self._digest.hexdigest(),
-            exported_by=request.exported_by,
-            exported_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            export_id=self.id,
         )
 
 
@@ -110,13 +135,16 @@ def described(wanted: EventFilter) -> Mapping[str, Any]:
         "ip": addresses,
         "country": wanted.countries,
         "device": wanted.devices,
+        "error": wanted.errors,
+        "target": wanted.targets,
         "text": wanted.text,
         "id": [str(id_) for id_ in wanted.ids],
     }
     return {name: value for name, value in told.items() if value}
 
 
-def _rfc3339(moment: datetime | None) -> str | None:
+def rfc3339(moment: datetime | None) -> str | None:
+    """Return it in UTC, to the millisecond."""
     if moment is None:
         return None
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -61,10 +61,17 @@ class ExportStream:
         for part in self.plan.slices:
             if self.rows >= self.limit:
                 break
-            for chunk in self._read(part):
-                self.rows += chunk.rows
-                yield chunk.content
+            yield from self.slice_chunks(part)
         yield self.writer.end()
+
+    def slice_chunks(self, part: Slice) -> Iterator[bytes]:
+        """Yield what one slice of the plan adds to the file; slices come in the plan's order.
+
+        Raises what `chunks` raises.
+        """
+        for chunk in self._read(part):
+            self.rows += chunk.rows
+            yield chunk.content
 
     def _read(self, part: Slice) -> Iterator[Chunk]:
         wanted = self.wanted & self.plan.predicate & part.predicate

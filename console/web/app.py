@@ -32,16 +32,20 @@ def create_app(services: Services) -> FastAPI:
     """Return the application that serves with `services`."""
 
     @asynccontextmanager
-    async def counting_refusals(_: FastAPI) -> AsyncIterator[None]:
+    async def at_work(_: FastAPI) -> AsyncIterator[None]:
         refusals = services.access.refusals
         flushing = asyncio.create_task(_flush(refusals))
+        services.exports.start()
+        services.schedule.start()
         yield
+        await asyncio.to_thread(services.schedule.stop)
+        await asyncio.to_thread(services.exports.stop)
         flushing.cancel()
         refusals.flush(everything=True)
 
     app = FastAPI(
         title="auditbus", version=__version__, openapi_url="/openapi.json", docs_url=None,
-        redoc_url=None, lifespan=counting_refusals,
+        redoc_url=None, lifespan=at_work,
     )  # fmt: skip
     app.state.services = services
     app.state.limits = Limits(services.settings.console)

@@ -17,6 +17,8 @@ from auditbus.console.access import (
     ViewerTokens,
 )
 from auditbus.console.access.recorder import UNRECORDED
+from auditbus.console.export.jobs import ExportDesk
+from auditbus.console.export.schedule import Scheduler
 from auditbus.console.query.selection import BoundedReader
 from auditbus.console.web.gate import Gate
 from auditbus.console.web.sign_in.cookies import Cookies
@@ -89,6 +91,8 @@ class Services:
     gate: Gate
     recorder: Recorder
     access: Access
+    exports: ExportDesk
+    schedule: Scheduler
 
     @property
     def reader(self) -> BoundedReader:
@@ -106,9 +110,14 @@ class Services:
         *,
         gate: Gate | None = None,
     ) -> Services:
-        """Join everything as the settings say; `gate` replaces the one of all ways to sign in."""
+        """Join everything as the settings say; `gate` replaces the one of all ways to sign in.
+
+        Raises SettingsError for a scheduled export that cannot be.
+        """
         access = Access.build(settings.console, store, recorder)
-        return cls(settings, store, gate or access.gate(), recorder, access)
+        exports = ExportDesk(settings, store, recorder)
+        schedule = Scheduler.of(settings, store, recorder)
+        return cls(settings, store, gate or access.gate(), recorder, access, exports, schedule)
 
 
 def _provider(console: ConsoleSettings) -> OpenIdConnect:

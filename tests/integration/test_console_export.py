@@ -13,6 +13,7 @@ from backports import zstd
 from clickhouse_connect.driver.client import Client
 from starlette.testclient import TestClient
 
+from auditbus.console.export import csv_text
 from auditbus.console.web.api.exports import _recorded
 from auditbus.producers.testing import RecordingProducer
 from auditbus.schemas.ids import uuid7
@@ -91,6 +92,18 @@ def test_a_truncated_download_says_so_in_its_headers(
     assert answer.headers["x-auditbus-truncated"] == "true"
     assert answer.headers["x-auditbus-matched"] == "5"
     assert [row["ID"] for row in _rows(answer.content)] == ids[:2]
+
+
+@pytest.mark.parametrize(("most_lines", "is_truncated"), [(6, "false"), (5, "true")])
+def test_as_many_lines_as_a_spreadsheet_opens_are_not_too_many(
+    client: TestClient, account: str, ids: list[str], monkeypatch: pytest.MonkeyPatch,
+    most_lines: int, is_truncated: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(csv_text, "MAX_LINES", most_lines)
+    answer = client.get("/api/v1/events.csv", params={"account": account})
+    assert answer.headers["x-auditbus-truncated"] == is_truncated
+    assert [row["ID"] for row in _rows(answer.content)] == ids[: most_lines - 1]
+    assert answer.content.count(b"\r\n") == most_lines
 
 
 def test_whole_events_and_parquet(client: TestClient, account: str, ids: list[str]) -> None:

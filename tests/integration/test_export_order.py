@@ -10,8 +10,9 @@ from uuid import UUID
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from auditbus.console.export import ALL_COLUMNS
+from auditbus.console.export import ALL_COLUMNS, chosen_columns
 from auditbus.console.export.errors import ExportBroken
+from auditbus.console.export.formats import Format
 from auditbus.console.export.stream import ExportStream
 from auditbus.console.export.text import csv_writer, ndjson_writer
 from auditbus.console.query import EventFilter, event_predicate
@@ -96,6 +97,28 @@ def test_whole_events_that_are_limited_are_the_newest(client: Client, account: s
     stream = ExportStream.planned(client, ndjson_writer(), wanted, 5)
     lines = b"".join(stream.chunks()).splitlines()
     assert [json.loads(line)["id"] for line in lines] == ids[:5]
+
+
+def test_a_spreadsheet_of_events_is_whole_and_one_more_is_not(client: Client, account: str) -> None:
+    """1,048,575 events and the header are the 1,048,576 rows of a sheet."""
+    wanted = event_predicate(EventFilter(accounts=(account,)))
+    most = Format.CSV.max_rows
+    assert most == 1_048_575
+    fill = (
+        "INSERT INTO audit.events (id, time, received_at, account, action, event, version)"
+        " SELECT generateUUIDv4(), toDateTime64('2001-03-01', 3, 'UTC') + number % 86400, now64(3),"
+        " {account:String}, 'Login', '{}', 1 FROM numbers({rows:UInt64})"
+    )
+    columns = chosen_columns([])
+    try:
+        for rows, is_truncated in ((most, False), (1, True)):
+            client.command(fill, parameters={"account": account, "rows": rows})
+            stream = ExportStream.planned(client, csv_writer(columns), wanted, most)
+            lines = sum(chunk.count(b"\n") for chunk in stream.chunks())  # CRLF may be cut
+            assert (lines, stream.rows) == (1_048_576, most)
+            assert stream.is_truncated is is_truncated
+    finally:
+        client.command("ALTER TABLE audit.events DROP PARTITION 200103")
 
 
 def test_what_arrives_during_the_export_is_no_part_of_it(client: Client, account: str) -> None:

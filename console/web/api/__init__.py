@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 from auditbus.console.web.api import (
     actions,
     events,
+    export_jobs,
     exports,
     grants,
     organizations,
@@ -27,6 +28,7 @@ _ANSWERS = [Depends(limited)]
 for resource in (
     exports,  # /events.csv and its like before /events/{id}
     events,
+    export_jobs,
     stats,
     actions,
     grants,

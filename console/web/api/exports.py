@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
-from auditbus.console.access import Caller, Recorder
+from auditbus.console.access import Caller
 from auditbus.console.export import (
     Compression,
     ExportRequest,
@@ -17,24 +17,27 @@ from auditbus.console.export import (
     RunningExport,
     chosen_columns,
 )
+from auditbus.console.export.jobs import Job
 from auditbus.console.web.api.answers import READING
 from auditbus.console.web.asking import Asked, Asking
 from auditbus.console.web.callers import CallerOf
 from auditbus.console.web.problems import Problem
-from auditbus.console.web.services import ServicesOf
+from auditbus.console.web.services import Services, ServicesOf
+from auditbus.runtime.logging import get_logger
 
-__all__ = ["router"]
+__all__ = ["Columns", "Compress", "Limit", "export_request", "router"]
 
+_log = get_logger(__name__)
 router = APIRouter(tags=["exports"], responses=READING)
-_Limit = Annotated[int | None, Query(ge=1, description="Most events, the newest.")]
-_Columns = Annotated[
+Limit = Annotated[int | None, Query(ge=1, description="Most events, the newest.")]
+Columns = Annotated[
     str | None,
     Query(
         description="Columns to add to the screen's nine, with commas; all where it is missing.",
         examples=["targets,user_email,id"],
     ),
 ]
-_Compression = Annotated[Compression, Query(description="Of the file.")]
+Compress = Annotated[Compression, Query(description="Of the file.")]
 
 
 @router.get("/events.csv", response_class=StreamingResponse)
@@ -42,15 +45,16 @@ def events_csv(
     asked: Asking,
     services: ServicesOf,
     caller: CallerOf,
-    limit: _Limit = None,
-    columns: _Columns = None,
-    compress: _Compression = Compression.NONE,
+    limit: Limit = None,
+    columns: Columns = None,
+    compress: Compress = Compression.NONE,
 ) -> StreamingResponse:
     """Download the newest 1,048,575 events at most, as a spreadsheet opens them.
 
-    `X-Auditbus-Truncated: true` where more match (`X-Auditbus-Matched` says how many).
+    `X-Auditbus-Truncated: true` where more match (`X-Auditbus-Matched` says how many). Afterwards
+    the manifest is at `/api/v1/exports/ID/manifest`, ID being `X-Auditbus-Export-Id`.
     """
-    request = _request(asked, Format.CSV, columns, compress, limit)
+    request = export_request(asked, Format.CSV, columns, compress, limit)
     return _download(request, asked, services, caller)
 
 
@@ -59,11 +63,11 @@ def events_ndjson(
     asked: Asking,
     services: ServicesOf,
     caller: CallerOf,
-    limit: _Limit = None,
-    compress: _Compression = Compression.NONE,
+    limit: Limit = None,
+    compress: Compress = Compression.NONE,
 ) -> StreamingResponse:
     """Download whole events, one a line."""
-    request = _request(asked, Format.NDJSON, None, compress, limit)
+    request = export_request(asked, Format.NDJSON, None, compress, limit)
     return _download(request, asked, services, caller)
 
 
@@ -72,17 +76,18 @@ def events_parquet(
     asked: Asking,
     services: ServicesOf,
     caller: CallerOf,
-    limit: _Limit = None,
-    columns: _Columns = None,
+    limit: Limit = None,
+    columns: Columns = None,
 ) -> StreamingResponse:
     """Download typed columns, and each event whole in the column `event`."""
-    request = _request(asked, Format.PARQUET, columns, Compression.NONE, limit)
+    request = export_request(asked, Format.PARQUET, columns, Compression.NONE, limit)
     return _download(request, asked, services, caller)
 
 
-def _request(
+def export_request(
     asked: Asked, kind: Format, columns: str | None, compress: Compression, limit: int | None
 ) -> ExportRequest:
+    """Return what to export. Raises Problem for a column that there is not."""
     try:
         chosen = chosen_columns(None if columns is None else [*filter(None, columns.split(","))])
     except ValueError as error:
@@ -105,7 +110,7 @@ def _download(
     stream = running.stream
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     name = f"audit-log-{now}.{request.format}{request.compression.suffix}"
-    record = _recorder(running, name, asked, services.recorder, caller)
+    record = _recorder(running, name, asked, services, caller)
     return StreamingResponse(
         _recorded(running, record),
         media_type=request.format.media_type,
@@ -119,11 +124,14 @@ def _download(
 
 
 def _recorder(
-    running: RunningExport, name: str, asked: Asked, recorder: Recorder, caller: Caller
+    running: RunningExport, name: str, asked: Asked, services: Services, caller: Caller
 ) -> Callable[[str | None], None]:
+    job = Job.of(running.request, asked.principal, caller, asked.scope or "", running.id)
+
     def record(error: str | None) -> None:
-        event = running.manifest(name).to_event()
-        recorder.record(
+        manifest = running.manifest(name)
+        event = manifest.to_event()
+        services.recorder.record(
             event["action"],
             event["description"],
             principal=asked.principal,
@@ -132,6 +140,11 @@ def _recorder(
             metadata={**event["metadata"], "scope": asked.scope},
             error=error,
         )
+        if error is None:
+            try:
+                services.exports.keep_manifest(job, manifest)
+            except OSError as lost:  # the file is whole all the same, and recorded
+                _log.warning("export_manifest_lost", export=running.id, reason=str(lost))
 
     return record
 

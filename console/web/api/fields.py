@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from auditbus.console.web.problems import PROBLEM_JSON
 
-__all__ = ["NOT_FOUND", "REFUSALS", "Body", "Ids", "Text"]
+__all__ = ["NOT_FOUND", "REFUSALS", "Body", "Ids", "Text", "problem_answers"]
 
 # No control characters, no marks that turn text around: these names stand in pages and in logs.
 _PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+$"
@@ -39,6 +40,11 @@ def _answer(description: str) -> dict[str, Any]:
         "model": ProblemAnswer,
         "content": {PROBLEM_JSON: {"schema": schema}},
     }
+
+
+def problem_answers(descriptions: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    """Return, for OpenAPI, the problems that a handler may answer with."""
+    return {status: _answer(text) for status, text in descriptions.items()}
 
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
