@@ -49,7 +49,7 @@ from auditbus.sinks.siem.encodings.view import read_view
     ids=["what a producer emits", "what a stream reads", "what a destination encodes"],
 )
 def test_threads_may_be_the_first_at_once(setup: str, use: str) -> None:
-    """Of processes that do not work the types out beforehand, some crash: mostly one in four, of the first."""
+    """Where the types are not worked out beforehand, some of these processes crash."""
     for _ in range(16):
         done = subprocess.run(
             [sys.executable, "-c", _MANY_AT_ONCE.format(setup=setup, use=use)],
