@@ -99,7 +99,7 @@ def _body(view: View, event: Event, kind: Kind) -> dict[str, Any]:
             body["actor"]["session"] = {"uid": context.session_id}
         if request := _request(context, rest):
             body["http_request"] = request
-    if endpoint := origin_of(view, rest):
+    if endpoint := origin_of(view, event, rest):
         body["src_endpoint"] = endpoint
     SUBJECTS[kind.ocsf_class](body, view, kind)
     if view.targets and len(view.targets) > _TARGETS_MAPPED[kind.ocsf_class]:
