@@ -17,6 +17,7 @@ from auditbus.console.export import Compression, Format
 from auditbus.console.export.errors import ExportsFull, TooManyExports
 from auditbus.console.export.jobs import Job, Progress, State, link_signature, link_stands
 from auditbus.console.export.request import described, rfc3339
+from auditbus.console.web.api.answers import READING
 from auditbus.console.web.api.exports import Columns, Compress, Limit, export_request
 from auditbus.console.web.api.fields import NOT_FOUND, problem_answers
 from auditbus.console.web.asking import Asking, PrincipalOf
@@ -28,14 +29,17 @@ __all__ = ["router"]
 
 _PREFIX = "/api/v1/exports"
 _LINK_S = 15 * 60
-_REFUSALS = problem_answers({401: "Not signed in", 422: "A parameter is wrong"})
 _BUSY = problem_answers(
-    {400: "A parameter is wrong", 429: "Too many are under way", 507: "No room is left"}
+    {
+        413: "The body is larger than 1 MiB",
+        429: "Too many requests, or too many of yours are under way",
+        507: "No room is left",
+    }
 )
 _NOT_YET = problem_answers({409: "It is not finished"})
 _EXPIRED = problem_answers({403: "The link has expired, or is none"})
 
-router = APIRouter(prefix="/exports", tags=["exports"], responses=_REFUSALS)
+router = APIRouter(prefix="/exports", tags=["exports"], responses=READING)
 
 
 class Link(BaseModel):
