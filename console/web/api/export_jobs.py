@@ -37,7 +37,7 @@ _BUSY = problem_answers(
     }
 )
 _NOT_YET = problem_answers({409: "It is not finished"})
-_EXPIRED = problem_answers({403: "The link has expired, or is none"})
+_REFUSED = problem_answers({403: "The link has expired or is none, or you may see less than then"})
 
 router = APIRouter(prefix="/exports", tags=["exports"], responses=READING)
 
@@ -103,7 +103,8 @@ def create_export(
 ) -> ExportAnswer:
     """Export in the background what matches now. Ask at `Location` how far it is.
 
-    What may be seen is judged now. The filters are those of `/api/v1/events`.
+    What may be seen is judged now; who may see less later does not get the file. The filters are
+    those of `/api/v1/events`.
     """
     if kind is Format.PARQUET and compress is not Compression.NONE:
         raise Problem(400, "compress: Parquet compresses itself", field="compress")
@@ -149,7 +150,7 @@ def export_manifest(export_id: UUID, principal: PrincipalOf, services: ServicesO
 @router.get(
     "/{export_id}/file",
     response_class=FileResponse,
-    responses={**NOT_FOUND, **_NOT_YET, **_EXPIRED},
+    responses={**NOT_FOUND, **_NOT_YET, **_REFUSED},
 )
 def export_file(
     export_id: UUID, principal: PrincipalOf, services: ServicesOf, expires: int, signature: str
@@ -158,6 +159,8 @@ def export_file(
     job, progress = _found(services, export_id, principal)
     if not link_stands(job, expires, signature, time.time()):
         raise Problem(403, "The link has expired, or is none; ask for the export again.")
+    if not job.shows_no_more_than(principal):
+        raise Problem(403, "You may see less than when you asked for it; ask for a new export.")
     if progress.state is not State.FINISHED:
         raise Problem(409, f"The export is {progress.state}; it has no file.")
     return FileResponse(
