@@ -11,7 +11,7 @@ from clickhouse_connect.driver.client import Client
 from auditbus.runtime.settings import load_settings
 from auditbus.sinks.clickhouse import migrate, new_client
 from bench.report import Measured
-from bench.sink import _store
+from bench.parts import running_store
 
 _EVENTS = int(os.environ.get("AUDITBUS_BENCH_DAILY_COUNTS_EVENTS", "10000000"))
 _ACCOUNTS = 1_000
@@ -60,7 +60,7 @@ _FROM_THE_LOG = (
 def run() -> Measured:
     with (
         tempfile.TemporaryDirectory(prefix="auditbus-bench-") as name,
-        _store(Path(name)) as (environment, _child),
+        running_store(Path(name)) as (environment, _child),
         new_client(load_settings(environment).clickhouse) as client,
     ):
         migrate(client)
