@@ -80,7 +80,7 @@ CREATE TABLE IF NOT EXISTS audit.daily_counts
     outcome Enum8('unknown' = 0, 'success' = 1, 'failure' = 2) COMMENT 'as in audit.activity',
     events UInt32 COMMENT 'each event once, as the log stood at counted_at',
     counted_at DateTime('UTC') CODEC(ZSTD(1)) COMMENT 'when this was counted: once an hour',
-    PROJECTION by_day_and_action (SELECT day, category, action, outcome, sum(events) GROUP BY day, category, action, outcome)
+    PROJECTION by_day_and_action (SELECT day, category, action, outcome, sum(events), sumIf(events, outcome = 'failure') GROUP BY day, category, action, outcome)
 )
 ENGINE = MergeTree
 ORDER BY (account, day, category, action, outcome)
