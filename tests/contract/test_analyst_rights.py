@@ -20,7 +20,11 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from auditbus.sinks.clickhouse.error_codes import ServerCode
-from auditbus.sinks.clickhouse.migrations import load_server_migrations
+from auditbus.sinks.clickhouse.migrations import (
+    check_migrated,
+    load_server_migrations,
+    missing_server_migrations,
+)
 from auditbus.sinks.clickhouse.writer import Writer
 from tests.backends.local import LocalClickHouse
 from tests.documents import ROOT
@@ -129,6 +133,19 @@ def _engine(store: Path, configuration: str, statements: list[str]) -> list[Any]
     assert done.returncode == 0, done.stderr
     found: list[Any] = json.loads(done.stdout)
     return found
+
+
+def test_the_embedded_engine_gets_no_server_migration(tmp_path: Path) -> None:
+    store = LocalClickHouse(tmp_path)
+    store.start()
+    try:
+        with migrated_client(store) as client:
+            assert missing_server_migrations(client) == [_MIGRATION]
+            applied = client.query("SELECT version FROM audit.schema_migrations").result_rows
+            assert (_MIGRATION.version,) not in applied
+            check_migrated(client)
+    finally:
+        store.stop()
 
 
 _ACCOUNTS = "SELECT account, toUInt32(count()) FROM audit.{} GROUP BY account ORDER BY account"
