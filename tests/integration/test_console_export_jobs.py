@@ -299,6 +299,20 @@ def test_a_revoked_token_opens_no_link(
     assert owner.get(export["download"]["url"]).status_code == 401
 
 
+def test_who_may_see_less_now_does_not_get_the_file(
+    client: TestClient, app: FastAPI, account: str, ids: list[str]
+) -> None:
+    organization = {"name": f"{account}-group", "accounts": [account]}
+    assert client.post("/api/v1/organizations", json=organization).status_code == 204
+    asked = {"name": "x", "role": "auditor", "organizations": [organization["name"]]}
+    owner = program(app, client.post("/api/v1/tokens", json=asked).json()["token"])
+    path = owner.post("/api/v1/exports").headers["location"]
+    link = _await_finished(owner, path)["download"]["url"]
+    for accounts, status in (([], 403), (["another", account], 200), (["another"], 403)):
+        client.post("/api/v1/organizations", json=organization | {"accounts": accounts})
+        assert owner.get(link).status_code == status, accounts
+
+
 def test_deleting_and_the_limit_of_one_who_asks(
     store: Client, account: str, ids: list[str], tmp_path: Path
 ) -> None:

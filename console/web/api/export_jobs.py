@@ -17,6 +17,7 @@ from auditbus.console.export import Compression, Format
 from auditbus.console.export.errors import ExportsFull, TooManyExports
 from auditbus.console.export.jobs import Job, Progress, State, link_signature, link_stands
 from auditbus.console.export.request import described, rfc3339
+from auditbus.console.web.api.answers import READING
 from auditbus.console.web.api.exports import Columns, Compress, Limit, export_request
 from auditbus.console.web.api.fields import NOT_FOUND, problem_answers
 from auditbus.console.web.asking import Asked, Asking, PrincipalOf
@@ -28,14 +29,17 @@ __all__ = ["found_export", "router", "shown_export", "submit_export"]
 
 _PREFIX = "/api/v1/exports"
 _LINK_S = 15 * 60
-_REFUSALS = problem_answers({401: "Not signed in", 422: "A parameter is wrong"})
 _BUSY = problem_answers(
-    {400: "A parameter is wrong", 429: "Too many are under way", 507: "No room is left"}
+    {
+        413: "The body is larger than 1 MiB",
+        429: "Too many requests, or too many of yours are under way",
+        507: "No room is left",
+    }
 )
 _NOT_YET = problem_answers({409: "It is not finished"})
-_EXPIRED = problem_answers({403: "The link has expired, or is none"})
+_REFUSED = problem_answers({403: "The link has expired or is none, or you may see less than then"})
 
-router = APIRouter(prefix="/exports", tags=["exports"], responses=_REFUSALS)
+router = APIRouter(prefix="/exports", tags=["exports"], responses=READING)
 
 
 class Link(BaseModel):
@@ -99,7 +103,8 @@ def create_export(
 ) -> ExportAnswer:
     """Export in the background what matches now. Ask at `Location` how far it is.
 
-    What may be seen is judged now. The filters are those of `/api/v1/events`.
+    What may be seen is judged now; who may see less later does not get the file. The filters are
+    those of `/api/v1/events`.
     """
     job = submit_export(
         services, asked, caller, kind, columns=columns, compress=compress, limit=limit
@@ -139,7 +144,7 @@ def export_manifest(export_id: UUID, principal: PrincipalOf, services: ServicesO
 @router.get(
     "/{export_id}/file",
     response_class=FileResponse,
-    responses={**NOT_FOUND, **_NOT_YET, **_EXPIRED},
+    responses={**NOT_FOUND, **_NOT_YET, **_REFUSED},
 )
 def export_file(
     export_id: UUID, principal: PrincipalOf, services: ServicesOf, expires: int, signature: str
@@ -148,6 +153,8 @@ def export_file(
     job, progress = found_export(services, export_id, principal)
     if not link_stands(job, expires, signature, time.time()):
         raise Problem(403, "The link has expired, or is none; ask for the export again.")
+    if not job.shows_no_more_than(principal):
+        raise Problem(403, "You may see less than when you asked for it; ask for a new export.")
     if progress.state is not State.FINISHED:
         raise Problem(409, f"The export is {progress.state}; it has no file.")
     return FileResponse(

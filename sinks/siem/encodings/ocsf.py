@@ -99,10 +99,10 @@ def _body(view: View, event: Event, kind: Kind) -> dict[str, Any]:
             body["actor"]["session"] = {"uid": context.session_id}
         if request := _request(context, rest):
             body["http_request"] = request
-    if endpoint := origin_of(view, rest):
+    if endpoint := origin_of(view, event, rest):
         body["src_endpoint"] = endpoint
     SUBJECTS[kind.ocsf_class](body, view, kind)
-    if view.targets and (len(view.targets) > _TARGETS_MAPPED[kind.ocsf_class] or not view.is_plain):
+    if view.targets and len(view.targets) > _TARGETS_MAPPED[kind.ocsf_class]:
         rest["targets"] = event.fields["targets"]
     if view.actor and (delegate := view.actor.on_behalf_of):
         body["observables"] = _observables(delegate)
@@ -175,7 +175,8 @@ def _user(actor: Actor | None, rest: dict[str, Any]) -> dict[str, Any]:
                 programmatic["type"] = credential.type
             user["programmatic_credentials"] = [programmatic]
         elif credential.type:
-            rest.setdefault("actor", {})["credential"] = {"type": credential.type}
+            actor_rest = rest.setdefault("actor", {})
+            actor_rest.setdefault("credential", {})["type"] = credential.type
     return user
 
 

@@ -30,6 +30,7 @@ from auditbus.schemas.event import (
     Target,
 )
 from auditbus.schemas.ids import is_uuid7
+from auditbus.schemas.resolved import resolved
 from auditbus.schemas.timestamps import parse_rfc3339
 from auditbus.schemas.validation import explain_mismatch
 from auditbus.sinks.siem.encodings.event import Event, Unencodable
@@ -42,6 +43,7 @@ _OBJECT, _LIST = (dict, type(None)), (list, type(None))
 _milliseconds = {f"{ms:03}": ms for ms in range(1_000)}
 
 
+@resolved
 class View(AuditEvent, frozen=True, kw_only=True):
     """An event, with what the stream adds where it is there."""
 
@@ -99,6 +101,7 @@ class _Device(Device, frozen=True, forbid_unknown_fields=True, gc=False):
     pass
 
 
+@resolved
 class _PlainView(View, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """An event as most are: with nothing that the types do not name. Proved while it is read."""
 
