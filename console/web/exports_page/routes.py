@@ -37,6 +37,12 @@ def page(request: Request, frame: FrameOf, services: ServicesOf) -> Response:
         return RedirectResponse(frame.view.url(), 303)  # the log says what is wrong
 
 
+@router.get("/own")
+def own(request: Request, frame: FrameOf, services: ServicesOf) -> Response:
+    """Return the list of one's exports alone, for a page that follows them."""
+    return templates.TemplateResponse(request, "_own_exports.html", _own(frame, services))
+
+
 @router.get("/csv")
 def csv(frame: FrameOf, services: ServicesOf) -> Response:
     """Download the view as CSV, where a spreadsheet can hold it; else tell of that first."""
@@ -91,17 +97,22 @@ def _page(
     request: Request, frame: Frame, services: Services, status: int = 200, *, problem: str = ""
 ) -> Response:
     asked = _asked(frame)
-    own = list(services.exports.of(frame.principal.id))
-    context: dict[str, Any] = {
+    context = _own(frame, services) | {
         "frame": frame,
-        "view": frame.view,
-        "clock": frame.clock,
         "matched": _matched(services, asked),
         "most_csv": _MOST_CSV,
         "range_label": range_label(frame.view, asked.filter, frame.clock),
         "filters": chips_of(frame.view, {}),
-        "exports": [shown_export(services, *one) for one in reversed(own)],
         "keep_hours": services.settings.console.exports_keep_hours,
         "problem": problem,
     }
     return templates.TemplateResponse(request, "exports.html", context, status)
+
+
+def _own(frame: Frame, services: Services) -> dict[str, Any]:
+    found = list(services.exports.of(frame.principal.id))
+    return {
+        "view": frame.view,
+        "clock": frame.clock,
+        "exports": [shown_export(services, *one) for one in reversed(found)],
+    }
