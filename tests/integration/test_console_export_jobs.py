@@ -249,10 +249,13 @@ def test_nobody_but_the_owner_sees_an_export(
         assert one.get(f"{path}/manifest").status_code == 404
         assert one.get(link).status_code == 404
         assert one.delete(path).status_code == 404
+        assert one.post(f"/exports/{export['id']}/delete").status_code == 404
+        assert export["id"] not in one.get("/exports").text
         assert one.get("/api/v1/exports").json() == {"exports": []}
     for nobody in (program(app, ""), program(app, "abt_wrong")):
         assert nobody.get(link).status_code == 401
     assert [one["id"] for one in owner.get("/api/v1/exports").json()["exports"]] == [export["id"]]
+    assert export["id"] in owner.get("/exports").text
     assert owner.get(link).status_code == 200
 
 
