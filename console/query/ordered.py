@@ -89,7 +89,7 @@ class _Search:
         inner = window & (self.beyond(after) if after else Predicate()) & self.wanted
         return select(
             self.client,
-            f"{', '.join(self.columns)} FROM audit.events FINAL PREWHERE (account, time, id) IN ("
+            f"{', '.join(self.columns)} FROM audit.events FINAL PREWHERE (account, time, id) IN ("  # noqa: S608
             f"SELECT account, time, id FROM audit.events WHERE {inner.sql}{self.order}"
             " LIMIT {most_keys:UInt64})",
             self.wanted,

@@ -1,8 +1,8 @@
 """The numbers beside the rows: histogram and facets, counted in threads of their own.
 
-A page does not wait for them: counting costs more than finding a page, and would keep the store and,
-on the same machine, the browser from what people read first. A page fetches the numbers once it is
-painted. An equal count that runs, or has just ended, is shared.
+A page does not wait for them: counting costs more than finding a page, and would keep the store
+and, on the same machine, the browser from what people read first. A page fetches the numbers once
+it is painted. An equal count that runs, or has just ended, is shared.
 """
 
 from __future__ import annotations
