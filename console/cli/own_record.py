@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import getpass
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from auditbus.console.own_events import own_producer
 from auditbus.console.retention import Record, Recorded
 from auditbus.runtime.settings import Settings
 
-__all__ = ["operator", "recording"]
+__all__ = ["emitting", "operator", "recording"]
 
 _TIMEOUT_S = 30.0
 
@@ -22,14 +23,25 @@ def operator() -> str:
 
 
 @contextmanager
-def recording(settings: Settings, client_id: str) -> Iterator[Record]:
-    """Yield a Record that returns once Kafka has the event.
+def emitting(settings: Settings, client_id: str) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Yield what publishes an event of the operator, and returns once Kafka has it.
 
     Raises KafkaUnreachable or TopicMisconfigured, and from within DeliveryFailed.
     """
     with own_producer(settings, client_id) as producer:
 
+        def emit(event: Mapping[str, Any]) -> None:
+            producer.emit_and_wait(event, timeout_s=_TIMEOUT_S)
+
+        yield emit
+
+
+@contextmanager
+def recording(settings: Settings, client_id: str) -> Iterator[Record]:
+    """Yield a Record that returns once Kafka has the event. Raises what `emitting` raises."""
+    with emitting(settings, client_id) as emit:
+
         def record(done: Recorded) -> None:
-            producer.emit_and_wait(done.as_event(operator()), timeout_s=_TIMEOUT_S)
+            emit(done.as_event(operator()))
 
         yield record

@@ -27,6 +27,7 @@ _COMMANDS = {
     ),
     "retention": (f"{_CLI}.retention", "retention", "List, set, foresee how long events are kept."),
     "holds": (f"{_CLI}.holds", "holds", "List, set or release legal holds."),
+    "token": (f"{_CLI}.token", "token", "Make, list or revoke API tokens."),
     "erase": (f"{_CLI}.erase", "erase_command", "Take a person out of the log."),
     "stream": (f"{_CLI}.roles", "stream", "Run the stream: validate, locate, route."),
     "sink": (f"{_CLI}.roles", "sink", "Run the ClickHouse sink."),

@@ -14,6 +14,9 @@ from auditbus.console.web.problems import Problem
 
 __all__ = ["only_known_parameters"]
 
+# At the default of 0.6, `nope` and `copy` are near `scope`, and `cursor` is near `user`.
+_CLOSE = 0.75
+
 
 def only_known_parameters(request: Request) -> None:
     """Raise Problem (400) naming the first parameter that is none of the operation's."""
@@ -22,7 +25,7 @@ def only_known_parameters(request: Request) -> None:
     known = _parameters(request)
     for name in request.query_params:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+            near = difflib.get_close_matches(name, known, n=1, cutoff=_CLOSE)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise Problem(400, f"{name}: no such parameter{hint}", field=name)
         values = request.query_params.getlist(name)

@@ -89,6 +89,7 @@ def test_facets_count_and_narrow_and_are_removed_as_chips(visit: Open) -> None:
 
 def test_every_facet_of_the_screen_is_there(visit: Open) -> None:
     page = visit()
+    page.locator("[data-facet]").first.wait_for(state="attached")
     names = page.locator("[data-facet]").evaluate_all("all => all.map((one) => one.dataset.facet)")
     assert sorted(names) == sorted(
         ["action", "category", "account", "user", "country", "device", "outcome"]

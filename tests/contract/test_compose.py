@@ -29,9 +29,13 @@ _SERVICES: dict[str, dict[str, Any]] = _COMPOSE["services"]
 _DOCKERFILE = (_ROOT / "deploy/docker/Dockerfile").read_text()
 _EXAMPLE = (_ROOT / "deploy/docker/auditbus.toml").read_text()
 _PYPROJECT: dict[str, Any] = tomllib.loads((_ROOT / "pyproject.toml").read_text())
-_ROLES = ("stream", "sink", "forwarder")
+_ROLES = ("stream", "sink", "forwarder", "console")
 _OURS = (*_ROLES, "topics", "migrate")
-_GIVEN = {"AUDITBUS_CLICKHOUSE_PASSWORD": "f00d", "SIEM_WEBHOOK_SECRET": SECRET}
+_REQUIRED = {
+    "AUDITBUS_CLICKHOUSE_PASSWORD": "f00d",
+    "AUDITBUS_CONSOLE_ADMINISTRATOR_TOKEN": "f00d" * 5,
+}
+_GIVEN = {**_REQUIRED, "SIEM_WEBHOOK_SECRET": SECRET}
 _VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\}")
 
 
@@ -120,7 +124,7 @@ def test_the_addresses_are_those_the_servers_listen_on() -> None:
     assert f"--bootstrap-server {advertised['INTERNAL']} " in check
     assert kafka["KAFKA_LOG_DIRS"] == _SERVICES["kafka"]["volumes"][0].split(":")[1]
 
-    for service in ("migrate", "sink"):
+    for service in ("migrate", "sink", "console"):
         url = urlsplit(_settings(service).clickhouse.url)
         assert url.hostname in _SERVICES
         assert f"127.0.0.1:{url.port}:{url.port}" in _SERVICES["clickhouse"]["ports"]
@@ -133,10 +137,22 @@ def test_a_health_check_asks_the_port_that_the_role_listens_on(role: str) -> Non
     settings = getattr(_settings(role), role)
     *_, script = _SERVICES[role]["healthcheck"]["test"]
     (url,) = re.findall(r"'(http://[^']+)'", script)
-    assert urlsplit(url).port == settings.health_port
     assert urlsplit(url).path == "/readyz"
-    assert settings.health_host == "0.0.0.0"
     compile(script, "healthcheck", "exec")
+    if role == "console":  # its health is on the port of its pages
+        assert (settings.host, settings.port) == ("0.0.0.0", urlsplit(url).port)
+    else:
+        assert (settings.health_host, settings.health_port) == ("0.0.0.0", urlsplit(url).port)
+
+
+def test_the_console_is_reached_at_the_address_that_it_answers_to() -> None:
+    console = _settings("console").console
+    assert _SERVICES["console"]["ports"] == [f"127.0.0.1:{console.port}:{console.port}"]
+    assert console.origin == f"http://localhost:{console.port}"
+    assert f"to sign in with at {console.origin}\n" in _TEXT
+    assert console.administrator_token is not None
+    (volume,) = (v for v in _SERVICES["console"]["volumes"] if not v.startswith("."))
+    assert f"AUDITBUS_DATA_DIR={volume.split(':')[1]}\n" in _DOCKERFILE
 
 
 def test_nothing_starts_before_what_it_needs() -> None:
@@ -209,13 +225,13 @@ def test_there_is_no_default_password() -> None:
                 # An empty secret is refused by the destination that names it.
                 assert match["kind"] == "?" or match["rest"] == "", f"{service}: {name}"
                 found += 1
-    assert found == 4
+    assert found == 6
     assert "password" not in _DOCKERFILE.lower()
 
 
 def test_the_roles_log_in_as_the_server_expects() -> None:
     server = _environment("clickhouse")
-    for service in ("migrate", "sink"):
+    for service in ("migrate", "sink", "console"):
         settings = _settings(service).clickhouse
         assert settings.username == server["CLICKHOUSE_USER"]
         assert settings.password is not None
@@ -289,11 +305,13 @@ def test_the_image_starts_the_command_and_not_as_root() -> None:
 def test_compose_itself_takes_the_file() -> None:
     if shutil.which("docker") is None or _compose("version").returncode:
         pytest.skip("docker's compose plugin is not installed")
-    done = _compose("config", "--quiet", AUDITBUS_CLICKHOUSE_PASSWORD="f00d")
+    done = _compose("config", "--quiet", **_REQUIRED)
     assert done.returncode == 0, done.stderr
-    without = _compose("config", "--quiet")
-    assert without.returncode != 0
-    assert "AUDITBUS_CLICKHOUSE_PASSWORD" in without.stderr
+    for name in _REQUIRED:
+        rest = {other: value for other, value in _REQUIRED.items() if other != name}
+        without = _compose("config", "--quiet", **rest)
+        assert without.returncode != 0
+        assert name in without.stderr
 
 
 def _compose(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

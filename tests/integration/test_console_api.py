@@ -163,6 +163,11 @@ def test_a_mistyped_filter_names_the_nearest(api: TestClient) -> None:
     assert "did you mean account?" in api.get("/api/v1/events?acount=a").json()["detail"]
 
 
+@pytest.mark.parametrize("name", ["nope", "cursor", "copy", "page", "search"])
+def test_an_unknown_filter_that_is_near_to_none_suggests_none(api: TestClient, name: str) -> None:
+    assert api.get(f"/api/v1/events?{name}=a").json()["detail"] == f"{name}: no such parameter"
+
+
 def test_every_error_is_a_problem(api: TestClient) -> None:
     for answer, status in (
         (api.get("/api/v1/nothing"), 404),

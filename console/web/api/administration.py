@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends
 
 from auditbus.console.access import Caller, Principal, Recorder, Register
+from auditbus.console.access.api_tokens import Change, changes_of
 from auditbus.console.access.history import History
 from auditbus.console.access.records import Record
 from auditbus.console.web.callers import AdministratorOf, CallerOf
@@ -64,16 +65,18 @@ class Administration:
             principal=self.principal,
             caller=self.caller,
             targets=[target],
-            changes=_changes(before or {}, after or {}),
+            changes=changes_of(before, after),
         )
 
-
-def _changes(before: Members, after: Members) -> list[dict[str, Any]]:
-    return [
-        {"field": name, "before": before.get(name), "after": after.get(name)}
-        for name in {**before, **after}
-        if before.get(name) != after.get(name)
-    ]
+    def record_change(self, change: Change) -> None:
+        """Record what was done to a token."""
+        self.record(
+            change.action,
+            change.description,
+            change.target,
+            before=change.before,
+            after=change.after,
+        )
 
 
 def _administration_of(

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict
 
+from auditbus.console.access.names import Ids, Text
 from auditbus.console.web.problems import PROBLEM_JSON
 
 __all__ = ["NOT_FOUND", "REFUSALS", "Body", "Ids", "Text", "problem_answers"]
-
-# No control characters, no marks that turn text around: these names stand in pages and in logs.
-_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+$"
-Text = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_PRINTABLE)]
-Ids = Annotated[tuple[Text, ...], Field(max_length=10_000)]
 
 
 class Body(BaseModel):

@@ -1,7 +1,8 @@
 """The numbers beside the rows: histogram and facets, counted in threads of their own.
 
-A page waits for them for a moment only. What takes longer it fetches afterwards, and gets what was
-begun for it: an equal count that runs, or has just ended, is shared.
+A page does not wait for them: counting costs more than finding a page, and would keep the store
+and, on the same machine, the browser from what people read first. A page fetches the numbers once
+it is painted. An equal count that runs, or has just ended, is shared.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -62,15 +62,9 @@ class Count:
             return False
         return time.monotonic() - self.begun_s < _SHARED_S
 
-    def numbers(self, timeout_s: float | None) -> Numbers | None:
-        """Wait so long (None: to the end); None where that was too short.
-
-        Raises what the client raises.
-        """
-        try:
-            return self.future.result(timeout_s)
-        except NotYet:
-            return None
+    def numbers(self) -> Numbers:
+        """Wait to the end. Raises what the client raises."""
+        return self.future.result()
 
 
 class Counter:
@@ -97,6 +91,14 @@ class Counter:
                 future = self._threads.submit(_count, client, wanted, now)
                 self._begun[key] = Count(future, time.monotonic())
             return self._begun[key]
+
+    def known(self, key: object) -> Numbers | None:
+        """Return what was just counted for an equal key; None where nothing was. Never waits."""
+        with self._lock:
+            count = self._begun.get(key)
+        if count is None or not count.future.done() or not count.is_shared:
+            return None
+        return count.numbers()
 
 
 def _count(client: Client, wanted: Wanted, now: datetime) -> Numbers:

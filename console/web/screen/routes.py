@@ -30,7 +30,6 @@ from auditbus.runtime.errors import ClickHouseUnreachable, StoreRefused
 __all__ = ["router"]
 
 _ROWS = 50
-_PATIENCE_S = 0.1  # for the numbers, once the rows are there
 _counter = Counter()
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 router.include_router(assets.router)
@@ -60,8 +59,10 @@ def log(request: Request, frame: FrameOf, services: ServicesOf) -> Response:
                 older_than=wanted.older_than,
                 newer_than=wanted.newer_than,
             )
-            count = _begin(frame, services, wanted)
-            numbers = count.numbers(None if frame.view.one("counts") else _PATIENCE_S)
+            if frame.view.one("counts"):
+                numbers = _begin(frame, services, wanted).numbers()
+            else:
+                numbers = _counter.known(_key(frame))
     except (ClickHouseUnreachable, StoreRefused) as error:
         context["failure"] = error
         return _answer(request, "log.html", 503, context)
@@ -79,12 +80,12 @@ def numbers(request: Request, frame: FrameOf, services: ServicesOf) -> Response:
     try:
         wanted = wanted_of(frame.view, frame.principal, frame.clock.now)
         with explained(services.settings.clickhouse):
-            found = _begin(frame, services, wanted).numbers(None)
+            found = _begin(frame, services, wanted).numbers()
     except Refusal as refusal:
         return _answer(request, "numbers.html", 400, context | {"messages": refusal.messages})
     except (ClickHouseUnreachable, StoreRefused) as error:
         return _answer(request, "numbers.html", 503, context | {"failure": error})
-    shown = _shown(frame, found) if found else {}
+    shown = _shown(frame, found)
     context |= {"range_label": range_label(frame.view, wanted.filter, frame.clock)}
     return _answer(request, "numbers.html", 200, context | shown)
 
@@ -129,8 +130,11 @@ def _find(services: Services, frame: Frame, id_: str) -> EventRow | None:
 
 
 def _begin(frame: Frame, services: Services, wanted: Wanted) -> Count:
-    key = (frame.principal, frame.view.but(tz=None, live=None, counts=None).query)
-    return _counter.begin(key, services.store, wanted, frame.clock.now)
+    return _counter.begin(_key(frame), services.store, wanted, frame.clock.now)
+
+
+def _key(frame: Frame) -> object:
+    return frame.principal, frame.view.but(tz=None, live=None, counts=None).query
 
 
 def _controls(frame: Frame, wanted: Wanted | None) -> dict[str, Any]:

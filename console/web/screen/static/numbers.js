@@ -1,10 +1,11 @@
-// Histogram and facets that the page did not wait for.
+// Histogram and facets, which the page did not wait for.
 import { startChart } from "./chart.js";
 import { restoreFocus } from "./rows.js";
 
 export async function startNumbers() {
   const chart = document.getElementById("chart");
   if (!chart?.dataset.numbers) return;
+  await painted();
   let text;
   try {
     const answer = await fetch(chart.dataset.numbers, { headers: { Accept: "text/html" } });
@@ -23,4 +24,10 @@ export async function startNumbers() {
   }
   startChart();
   restoreFocus();
+}
+
+/** The rows first: counting would compete with them. A page in the background is not painted. */
+function painted() {
+  if (document.hidden) return Promise.resolve();
+  return new Promise((done) => { requestAnimationFrame(() => setTimeout(done)); });
 }
