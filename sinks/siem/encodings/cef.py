@@ -34,6 +34,7 @@ from auditbus.sinks.siem.encodings.view import (
     View,
     address,
     epoch_ms,
+    finer_time,
     read_view,
     received_ms,
     to_json,
@@ -71,6 +72,7 @@ _KEYS = (
     " sourceServiceName=",
     " cs5Label=changes cs5=",
     " cs6Label=metadata cs6=",
+    " auditbusOccurredAt=",
     " auditbusUnmapped=",
 )
 _IN_HEADER = {
@@ -167,5 +169,6 @@ def _texts(view: View, fields: dict[str, Any]) -> tuple[object, ...]:
         producer and producer.service,
         view.changes and to_json(fields["changes"]).decode(),
         view.metadata and to_json(view.metadata).decode(),
+        finer_time(view),
         rest and to_json(rest).decode(),
     )

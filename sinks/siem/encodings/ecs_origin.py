@@ -33,15 +33,16 @@ _SYSTEMS = {  # user_agent.os.type, where ECS has a word for it
 
 def add_location(place: Location, event: Event, body: dict[str, Any], own: dict[str, Any]) -> None:
     """Add where an event came from: to `source`, and what ECS has no field for to `own`."""
-    if members := cached(_located, place, event):
+    members, left = cached(_located, place, event)
+    if members:
         body.setdefault("source", {}).update(members)
-    if place.database:
-        own["location"] = {"database": place.database}
+    if left:
+        own["location"] = left
 
 
 @lru_cache(maxsize=CACHED)
-def _located(place: Location) -> dict[str, orjson.Fragment]:
-    """Return what a place adds to `source`."""
+def _located(place: Location) -> tuple[dict[str, orjson.Fragment], orjson.Fragment | None]:
+    """Return what a place adds to `source`, and what ECS has no field for or no room in."""
     geo: dict[str, Any] = {}
     if place.country_code:
         geo["country_iso_code"] = place.country_code
@@ -56,7 +57,20 @@ def _located(place: Location) -> dict[str, orjson.Fragment]:
     if point := _point(place.latitude, place.longitude):
         geo["location"] = point
     members = {"geo": geo, "as": _network(place)}
-    return {name: orjson.Fragment(to_json(member)) for name, member in members.items() if member}
+    fragments = {name: orjson.Fragment(to_json(one)) for name, one in members.items() if one}
+    left = _unsaid(place, geo, members["as"])
+    return fragments, orjson.Fragment(to_json(left)) if left else None
+
+
+def _unsaid(place: Location, geo: dict[str, Any], network: dict[str, Any]) -> dict[str, str]:
+    """Return what is left of a place; numbers as text, since no type of an index holds them all."""
+    left = {"database": place.database} if place.database else {}
+    numbers: dict[str, float | None] = {}
+    if "location" not in geo:
+        numbers |= {"latitude": place.latitude, "longitude": place.longitude}
+    if "number" not in network:
+        numbers["asn"] = place.asn
+    return left | {name: str(number) for name, number in numbers.items() if number is not None}
 
 
 def _point(latitude: float | None, longitude: float | None) -> dict[str, float] | None:
@@ -95,6 +109,8 @@ def _devices(device: Device) -> tuple[dict[str, Any], orjson.Fragment]:
     if device.model:
         agent["device"] = {"name": device.model}
     left: dict[str, Any] = {}
+    if device.os_version and not device.os:
+        left["os_version"] = device.os_version
     if device.type:
         left["type"] = device.type
     if device.brand:

@@ -33,6 +33,7 @@ from auditbus.sinks.siem.encodings.view import (
     View,
     address,
     epoch_ms,
+    finer_time,
     read_view,
     received_ms,
     to_json,
@@ -48,7 +49,8 @@ _KEYS = tuple(
         *("description", "usrName", "role", "actorId", "actorEmail", "credential", "onBehalfOf"),
         *("accountName", "accountId", "resource", "src", "clientAddress", "forwardedFor"),
         *("userAgent", "requestId", "sessionId", "traceId", "errorCode", "errorMessage"),
-        *("location", "device", "service", "changes", "metadata", "unmapped"),
+        *("location", "device", "service", "changes", "metadata", "occurredAt"),
+        "unmapped",
     )
 )
 _NAME_CHARS = 255  # of usrName and accountName
@@ -130,5 +132,6 @@ def _texts(view: View, fields: dict[str, Any]) -> tuple[object, ...]:
         producer and producer.service,
         view.changes and to_json(fields["changes"]).decode(),
         view.metadata and to_json(view.metadata).decode(),
+        finer_time(view),
         rest and to_json(rest).decode(),
     )

@@ -190,7 +190,7 @@ def _request(context: Context, rest: dict[str, Any]) -> dict[str, Any]:
         forwarded = [ip for ip in map(address, context.forwarded_for) if ip]
         if len(forwarded) == len(context.forwarded_for):
             request["x_forwarded_for"] = forwarded
-        else:
+        if forwarded != context.forwarded_for:  # a port, another spelling, or no address
             rest.setdefault("context", {})["forwarded_for"] = context.forwarded_for
     return request
 

@@ -105,4 +105,4 @@ def _details(place: Location) -> dict[str, Any]:
 def _unsaid(place: Location) -> dict[str, Any]:
     """Return what of a place without country, region and city OCSF has no room for."""
     parts = ("latitude", "longitude", "label", "database")
-    return {part: value for part in parts if (value := getattr(place, part))}
+    return {part: value for part in parts if (value := getattr(place, part)) not in (None, "")}

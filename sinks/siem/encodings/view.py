@@ -35,7 +35,16 @@ from auditbus.schemas.timestamps import parse_rfc3339
 from auditbus.schemas.validation import explain_mismatch
 from auditbus.sinks.siem.encodings.event import Event, Unencodable
 
-__all__ = ["PARTS", "View", "address", "epoch_ms", "read_view", "received_ms", "to_json"]
+__all__ = [
+    "PARTS",
+    "View",
+    "address",
+    "epoch_ms",
+    "finer_time",
+    "read_view",
+    "received_ms",
+    "to_json",
+]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SDK_FORM_CHARS = len("2026-11-22T10:00:00.123Z")
@@ -163,6 +172,11 @@ def _read_any(event: Event) -> View:
 def epoch_ms(view: View) -> int:
     """Return `occurred_at` in milliseconds since 1970; raises Unencodable where it is no time."""
     return _epoch_ms(view.occurred_at, "occurred_at")
+
+
+def finer_time(view: View) -> str | None:
+    """Return `occurred_at` as it came where it may say more than milliseconds do; else None."""
+    return view.occurred_at if len(view.occurred_at) > _SDK_FORM_CHARS else None
 
 
 def received_ms(view: View, event: Event) -> int | None:
