@@ -9,6 +9,7 @@ from typing import Any
 
 from auditbus.producers.context import add_bound
 from auditbus.producers.encoding import encode, encode_parsed
+from auditbus.producers.raw_screening import Suspicion
 from auditbus.producers.redaction import Redactor
 from auditbus.schemas.catalogue import Catalogue
 from auditbus.schemas.errors import InvalidEvent, RejectCode
@@ -37,11 +38,13 @@ class EventAssembler:
         """`operator_account` is the account id of events that name none.
 
         `redactor` takes the secrets out (default: the built-in rules). `from_json` tells that all
-        fields are what a parser of JSON gave: no NaN has to be looked for behind each null.
+        fields are what a parser of JSON gave: no NaN is looked for behind each null, and most secrets are
+        looked for in the event's bytes at once.
         """
-        self._encode = encode_parsed if from_json else encode
         self._operator_account = operator_account
         self._redactor = redactor or Redactor()
+        self._encode = encode_parsed if from_json else encode
+        self._screen = self._redactor.raw_screen() if from_json else None
         actions = catalogue.values()
         self._descriptions = {item.name: item.description for item in actions if item.description}
 
@@ -54,7 +57,7 @@ class EventAssembler:
         valid: AuditEvent | None = None
         if is_plain:
             valid = strict_view(fields, len(raw), broker_time_ms=now_ms, is_new=is_new)
-        if len(raw) <= MAX_EVENT_BYTES and not self._redactor.is_clean(fields, valid):
+        if len(raw) <= MAX_EVENT_BYTES and not self._is_clean(fields, valid, raw):
             fields, valid = self._redactor.redacted(fields), None
             raw, is_plain = self._encode(fields)
         if len(raw) > MAX_EVENT_BYTES:
@@ -63,6 +66,15 @@ class EventAssembler:
             valid = _validated(fields, raw, now_ms, is_plain=is_plain)
         account = valid.account.id if valid.account else self._operator_account
         return raw, account.encode(), valid.id
+
+    def _is_clean(self, fields: dict[str, Any], valid: AuditEvent | None, raw: bytes) -> bool:
+        if self._screen is not None:
+            suspicion = self._screen(raw)
+            if suspicion is Suspicion.NONE:
+                return True
+            if suspicion is Suspicion.NAMES and self._redactor.names_are_clean(fields):
+                return True
+        return self._redactor.is_clean(fields, valid)
 
     def _fill(self, fields: dict[str, Any], now_ms: int) -> bool:
         """Put in what is absent; tell whether id and time are among it."""
