@@ -20,7 +20,14 @@ from auditbus.schemas.errors import AuditbusError
 
 __all__ = ["ExitCode", "Failure"]
 
-_UNREACHABLE = (Unreachable, DeliveryFailed, StoreRefused, BrokerUnavailable, ChildFailed, WorkerFailed)
+_UNREACHABLE = (
+    Unreachable,
+    DeliveryFailed,
+    StoreRefused,
+    BrokerUnavailable,
+    ChildFailed,
+    WorkerFailed,
+)
 _USAGE = (SettingsError, MissingExtra, CatalogueError, DirectoryInUse)
 
 

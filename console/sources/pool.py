@@ -20,6 +20,7 @@ from typing import Self
 from auditbus.console.sources.errors import WorkerFailed
 from auditbus.console.sources.preparing import Outcome, Preparation, Refused
 from auditbus.console.sources.records import Content, Unread
+
 __all__ = ["Pool", "usable_processors"]
 
 _END_TIMEOUT_S = 5.0

@@ -49,7 +49,13 @@ _METADATA = st.recursive(
 def test_what_would_be_redacted_is_never_let_through(
     redactor: Redactor, metadata: dict[str, Any]
 ) -> None:
-    event = {"id": ID, "action": "Login", "occurred_at": AT, "metadata": metadata, "other": [metadata]}
+    event = {
+        "id": ID,
+        "action": "Login",
+        "occurred_at": AT,
+        "metadata": metadata,
+        "other": [metadata],
+    }
     screen = redactor.raw_screen()
     assert screen is not None
     try:
@@ -75,14 +81,22 @@ def test_no_text_that_holds_a_secret_is_let_through(text: str) -> None:
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_an_import_holds_what_a_service_would_have_emitted(name: str) -> None:
-    fields = {"id": ID, "action": "X", "occurred_at": AT, "description": None, "account": {"id": "a"}}
+    fields = {
+        "id": ID,
+        "action": "X",
+        "occurred_at": AT,
+        "description": None,
+        "account": {"id": "a"},
+    }
     for number in range(40):
         record = RECORDS[name](number)
         if number % 3 == 0:
             record["note"] = {"apiKey": "x", "text": "see https://a:hunter2@example.com/ \n"}
         said = {**fields, "metadata": {name: record}}
         made = [
-            EventAssembler("system", Catalogue.builtin(), REDACTORS[1], from_json=from_json)({**said})
+            EventAssembler("system", Catalogue.builtin(), REDACTORS[1], from_json=from_json)(
+                {**said}
+            )
             for from_json in (False, True)
         ]
         assert made[0] == made[1]
