@@ -160,6 +160,9 @@ _NOTES = f"""\
 - **Addresses.** `context.ip` may carry a port or brackets: the address alone goes where a format
   wants one. IPv6 stands in `c6a2` of CEF, as `src` holds IPv4 only. What is no address is kept as
   text.
+- **Numbers and times.** A coordinate or network number that an ECS index would refuse is text in
+  `auditbus.location`. A time finer than milliseconds is kept as it came: in `auditbusOccurredAt` of
+  CEF, `occurredAt` of LEEF, `metadata.original_time` of OCSF, `@timestamp` of ECS.
 - **Any shape.** In ECS, `changes`, `metadata` and unknown fields are JSON text: as objects, a
   number in one event and text in the next would make an index refuse the second.
 - **Escapes.** CEF writes `\\\\`, `\\=`, `\\|` and line breaks as its standard says. LEEF has no

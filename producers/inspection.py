@@ -53,6 +53,7 @@ _STRUCTURES = frozenset({Account, Actor, Context, Credential, Delegate, EventErr
 }  # fmt: skip
 _MAX_KNOWN, _MAX_KNOWN_CHARACTERS = 4096, 64
 _MAX_MET, _MAX_MET_CHARACTERS = 8192, 256
+_CONTAINERS = frozenset({dict, list})  # of what a parser of JSON gives
 _NO_PARTS: list[object] = []
 _join = "\0".join
 _members_of = msgspec.structs.astuple
@@ -150,6 +151,21 @@ class Inspection:
             return False
         for members in bound:
             members.clean_for = self
+        return True
+
+    def names_are_clean(self, fields: dict[str, Any]) -> bool:
+        """Tell whether no name in a parsed event asks for the walk; no text is looked at."""
+        known, actor = self._known, fields.get("actor")
+        pending: list[Any] = [fields]
+        for container in pending:  # which grows meanwhile
+            members = container
+            if type(container) is dict:
+                if not known.issuperset(container) and not self._learn(
+                    container, "credential" if container is actor else None
+                ):
+                    return False
+                members = container.values()
+            pending += [member for member in members if type(member) in _CONTAINERS]
         return True
 
     def redacted_text(self, text: str) -> str:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack
 
+import orjson
 from confluent_kafka import KafkaException, Producer
 
 from auditbus.producers import lifetime
-from auditbus.producers.assembly import EventAssembler, too_large
+from auditbus.producers.assembly import Assembled, EventAssembler, too_large
 from auditbus.producers.certainty import Certainty, CertaintyByAction, refuse_in_event_loop
 from auditbus.producers.configuration import Option, producer_config
 from auditbus.producers.delivery import Delivery, DeliveryLedger
@@ -163,6 +164,18 @@ class AuditProducer:
                 outbox.secure()
             return taken
         return self._fail_closed(outbox, (raw, key, event_id), stamped, timeout_s)
+
+    def emit_assembled(self, event: Assembled, *, stamped: bool = False) -> Delivery:
+        """Take an event that an EventAssembler made, maybe in another process; best effort.
+
+        What is bound to the context, and this producer's redactor, do not touch it. `stamped` tells
+        that it has a `producer` of its own. Raises as `emit` does.
+        """
+        outbox = self._outbox or self._reopened()
+        raw, key, event_id = event
+        if not stamped and len(raw) + outbox.stamp.max_bytes > MAX_EVENT_BYTES:
+            raise too_large(orjson.loads(raw), len(raw) + outbox.stamp.max_bytes)
+        return outbox.take(raw, key, event_id, stamped=stamped, may_spool=True)
 
     def _fail_closed(
         self, outbox: Outbox, assembled: tuple[bytes, bytes, str], stamped: bool, timeout_s: float

@@ -6,13 +6,14 @@ most do (`inspection.py`). Only otherwise is the event made anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 import orjson
 
 from auditbus.producers.inspection import IDENTITY, LABELLED, Inspection
+from auditbus.producers.raw_screening import Suspicion, raw_screen
 from auditbus.producers.screening import Screen
 from auditbus.producers.secret_names import SecretNames
 from auditbus.producers.secret_patterns import MARK, SecretPattern, SecretPatterns
@@ -61,6 +62,7 @@ class Redactor:
         self._patterns = SecretPatterns(self._is_secret_name, patterns, without)
         self._screen = Screen(pattern.hint for pattern in patterns)
         self._inspection = Inspection(self._is_secret_name, self._screen, self._patterns.redact)
+        self._without, self._has_own_patterns = without, bool(patterns)
         self._enabled = True
 
     @classmethod
@@ -78,6 +80,16 @@ class Redactor:
         typed view, where there is one: a StrictEvent spares looking at most names.
         """
         return not self._enabled or self._inspection.is_clean(fields, view)
+
+    def raw_screen(self) -> Callable[[bytes], Suspicion] | None:
+        """Return what judges an encoded event by its bytes; None where they can't tell."""
+        if self._has_own_patterns:
+            return None
+        return raw_screen(self._without, self._is_secret_name.more)
+
+    def names_are_clean(self, fields: dict[str, Any]) -> bool:
+        """Tell, of an event that a parser of JSON gave, that no name asks for the walk."""
+        return self._inspection.names_are_clean(fields)
 
     def redacted(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Return the event without its secrets: JSON types alone. `fields` is not changed."""

@@ -21,7 +21,9 @@ _DOTTED = re.compile(rb"\.[A-Za-z0-]{18}").search
 _DIGITS = re.compile(
     rb"0000(?<![A-Za-z0]0000)(?:0{9}|[/-]0000[/-]0000[/-]0000|[/-]000000[/-]00000)"
 ).search
-_COLON = re.compile(rb":(?:/|(?<=/:)|(?<=[rw]d:))").search  # and `password:hunter2`
+# And `password:hunter2`, and a bot's id before its token.
+_COLON = re.compile(rb":(?:/|(?<=/:)|(?<=[rw]d:)|(?<=00000000:)AA)").search
+_TWILIO = re.compile(rb"SK[0a-f]{32}").search
 # The shortest that a pattern finds without `=` and `:` is a JWT: `eyJ`, five characters, two dots.
 _SHORTEST = 10
 UUID_CHARACTERS = 36
@@ -57,4 +59,6 @@ class Screen:
             or _DIGITS(folded)
             or (has_colon and _COLON(folded))
             or ("." in text and _DOTTED(folded))
+            or ("SK" in text and _TWILIO(folded))
+            or ("discord" in text and "/api/" in text)
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["SecretNames"]
+__all__ = ["GLUED_ENDS", "LAST_TERMS", "TERMS", "SecretNames"]
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+").findall
 _SEGMENTS = re.compile(r"[.\[\]/]+").split
@@ -18,20 +18,20 @@ _MAX_WINDOW = 3  # the longest term has three words
 _MAX_REMEMBERED, _MAX_REMEMBERED_CHARACTERS = 4096, 64
 
 # Written without separators: every run of up to three words of a name is compared, joined.
-_TERMS = frozenset(
+TERMS = frozenset(
     """
     password passwd pwd passphrase passcode passwort kennwort secret secretid token authorization
     apikey accesskey secretkey privatekey signingkey encryptionkey masterkey sharedkey accountkey
     storagekey sshkey sessionkey hmackey clientkey cookie credential cred recoverycode backupcode
     securitycode verificationcode mfacode otpcode onetimecode connectionstring cardnumber
-    xamzsignature xgoogsignature
+    xamzsignature xgoogsignature csrf xsrf
     """.split()  # noqa: SIM905 -- words read better than seventy lines
 )
 # Ambiguous elsewhere (`pin_position`), so they count at the end of a name only.
-_LAST_TERMS = frozenset(
-    ("pin", "otp", "totp", "cvv", "cvv2", "cvc", "cvc2", "jwt", "sig", "bearer")
+LAST_TERMS = frozenset(
+    ("pin", "otp", "totp", "cvv", "cvv2", "cvc", "cvc2", "jwt", "sig", "bearer", "pass", "pw")
 )
-_GLUED_ENDS = ("password", "passwd", "passphrase", "secret", "token", "apikey", "privatekey")
+GLUED_ENDS = ("password", "passwd", "passphrase", "secret", "token", "apikey", "privatekey")
 # A name that goes on with one of these tells something about the secret, not the secret.
 _HARMLESS_ENDS = frozenset(
     """
@@ -50,7 +50,7 @@ class SecretNames:
 
     def __init__(self, more: Iterable[str] = (), allowed: Iterable[str] = ()) -> None:
         """`more` names are secret too, `allowed` ones never; both compared by words."""
-        self._more = frozenset(_joined(name) for name in more) - {""}
+        self.more = frozenset(_joined(name) for name in more) - {""}
         self._allowed = frozenset(_joined(name) for name in allowed)
         self._window = max([_MAX_WINDOW, *(len(_WORDS(name)) for name in more)])
         self._remembered: dict[str, bool] = {}
@@ -79,7 +79,7 @@ class SecretNames:
         for start in range(len(words)):
             for end in range(start + 1, min(start + self._window, len(words)) + 1):
                 term = "".join(words[start:end])
-                if term in self._more:
+                if term in self.more:
                     return True
                 if self._is_term(term, words[end:]):
                     return True
@@ -87,10 +87,10 @@ class SecretNames:
 
     @staticmethod
     def _is_term(term: str, rest: list[str]) -> bool:
-        if term in _LAST_TERMS:
+        if term in LAST_TERMS:
             return not rest
         stem = term.removesuffix("s")
-        if stem not in _TERMS and not stem.endswith(_GLUED_ENDS):
+        if stem not in TERMS and not stem.endswith(GLUED_ENDS):
             return False
         return not rest or rest[-1] not in _HARMLESS_ENDS
 

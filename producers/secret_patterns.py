@@ -2,7 +2,8 @@
 
 Formats: RFC 6750 (Bearer), RFC 7617 (Basic), RFC 7519 (JWT), RFC 7468 (PEM), RFC 3986 (userinfo),
 ISO/IEC 7812 (card numbers), and the prefixes that AWS, GitHub, GitLab, Google, npm, OpenAI, PyPI,
-SendGrid, Slack, Stripe and others put before their keys so that scanners find them.
+SendGrid, Slack, Stripe, Twilio and others put before their keys so that scanners find them; the
+tokens of Telegram's and Discord's bots have a shape of their own.
 
 Every repetition is bounded or runs over characters that no other start of the same pattern shares:
 64 KiB of hostile text cost milliseconds.
@@ -65,6 +66,12 @@ BUILT_IN: dict[str, str] = {
     "aws": r"(?<![A-Za-z0-9])(?:AKIA|ASIA|ABIA)[0-9A-Z]{16}(?![A-Za-z0-9])",
     "google": r"(?<![A-Za-z0-9])AIza[A-Za-z0-9_-]{35}",
     "dotted": r"(?<![A-Za-z0-9])(?:SG|ya29|hvs|hvb)\.[A-Za-z0-9_-]{18,}(?:\.[A-Za-z0-9_-]+)?",
+    "twilio": r"(?<![A-Za-z0-9])SK[0-9a-f]{32}(?![A-Za-z0-9])",
+    # `bot` stands before it in the addresses of Telegram's API.
+    "telegram": r"(?<![0-9])[0-9]{8,10}:AA[A-Za-z0-9_-]{33}(?![A-Za-z0-9_-])",
+    "discord": r"(?<![A-Za-z0-9_-])[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}",
+    "discord_url": r"discord(?:app)?\.com/api/(?:v[0-9]{1,3}/)?webhooks/[0-9]{1,20}/"
+    r"(?P<discord_url>[A-Za-z0-9_-]{40,})",
     "slack_url": r"://hooks\.slack\.com/services/(?P<slack_url>[A-Za-z0-9/]{8,})",
     "bearer": r"(?<![A-Za-z0-9])(?:[Bb]earer|BEARER)\s{1,4}"
     rf"(?P<bearer>(?=[A-Za-z._~+/=-]{{0,64}}[0-9]){_TOKEN68}{{6,}}|{_TOKEN68}{{20,}})",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import threading
 
-__all__ = ["notice_hangups", "stop_on_signals"]
+__all__ = ["notice_hangups", "notice_interrupts", "stop_on_signals"]
 
 
 def stop_on_signals() -> threading.Event:
@@ -29,3 +29,19 @@ def notice_hangups() -> threading.Event:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGHUP, lambda *_: hangup.set())
     return hangup
+
+
+def notice_interrupts() -> threading.Event:
+    """Let Ctrl-C raise KeyboardInterrupt as ever, and set the returned event as well.
+
+    Python drops what is raised in a destructor or in a callback of a C library: a loop that looks
+    at the event ends all the same. Call from the main thread.
+    """
+    interrupted = threading.Event()
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    return interrupted

@@ -19,6 +19,7 @@ import msgspec
 
 from auditbus.schemas.errors import AuditbusError
 from auditbus.schemas.event import ACTION_PATTERN
+from auditbus.schemas.resolved import resolved
 
 __all__ = ["Action", "Catalogue", "CatalogueError", "Severity"]
 
@@ -44,6 +45,7 @@ class CatalogueError(AuditbusError):
     """An operator's catalogue file is wrong; names the file, the action and the key."""
 
 
+@resolved
 class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     category: str
     operation: str

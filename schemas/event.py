@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from auditbus.schemas.resolved import resolved
+
 __all__ = [
     "ACTION_PATTERN",
     "MAX_EVENT_BYTES",
@@ -126,6 +128,7 @@ class ProducerStamp(msgspec.Struct, frozen=True, omit_defaults=True):
     seq: int | None = None
 
 
+@resolved
 class AuditEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     """Version 1 of the audit event, as a producer writes it.
 

@@ -16,6 +16,7 @@ from auditbus.schemas.event import (
     EventError,
     Target,
 )
+from auditbus.schemas.resolved import resolved
 
 __all__ = [
     "StrictAccount",
@@ -60,6 +61,7 @@ class StrictContext(Context, frozen=True, gc=False, forbid_unknown_fields=True):
     """A Context and no more."""
 
 
+@resolved
 class StrictEvent(AuditEvent, frozen=True, gc=False, forbid_unknown_fields=True):
     """An AuditEvent and no more."""
 

@@ -83,3 +83,13 @@ def enriched_event(account_id: str = "acme", /, **fields: Any) -> dict[str, Any]
 
 def encode(event: dict[str, Any]) -> bytes:
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def refresh_counts(client: Client) -> None:
+    """Count audit.daily_counts anew, as happens every hour; it is done on return.
+
+    A refresh asked for while one runs would be that one, which may have begun too early.
+    """
+    client.command("SYSTEM WAIT VIEW audit.daily_counts_refresh")
+    client.command("SYSTEM REFRESH VIEW audit.daily_counts_refresh")
+    client.command("SYSTEM WAIT VIEW audit.daily_counts_refresh")

@@ -8,7 +8,7 @@ from auditbus.console.access.refusals import Refusals
 from auditbus.console.access.register import Register
 from auditbus.console.access.sign_ins import SignIns
 from auditbus.console.access.viewer import ViewerTokens
-from auditbus.console.access.visibility import visible
+from auditbus.console.access.visibility import covers, visible
 
 __all__ = [
     "REMEMBERED_S",
@@ -22,6 +22,7 @@ __all__ = [
     "Scope",
     "SignIns",
     "ViewerTokens",
+    "covers",
     "new_producer",
     "visible",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from auditbus.console.access.principal import Principal, Role, Scope
 from auditbus.console.query.predicate import Predicate
 
-__all__ = ["visible"]
+__all__ = ["covers", "visible"]
 
 _NOTHING = Predicate("false")
 
@@ -39,3 +39,18 @@ def _seen(principal: Principal, scope: Scope) -> Predicate:
     return Predicate(
         "account IN {seen_accounts:Array(String)}", {"seen_accounts": sorted(accounts)}
     )
+
+
+def covers(now: Predicate, then: Predicate) -> bool:
+    """Tell whether `now` shows all that `then` showed: both are results of `visible`."""
+    if now.sql == "true":
+        return True
+    if now.sql != then.sql:
+        return False
+    return all(_includes(value, then.parameters[name]) for name, value in now.parameters.items())
+
+
+def _includes(now: object, then: object) -> bool:
+    if isinstance(now, list) and isinstance(then, list):
+        return set(now) >= set(then)
+    return now == then

@@ -16,10 +16,11 @@ from auditbus.console.cli.safe_text import printable
 from auditbus.console.cli.terminal import note
 from auditbus.console.producing import check_topic, producer_of
 from auditbus.console.sources import FORMATS, Chunks, SourceFormat, split_lines, split_records
+from auditbus.console.sources.pool import usable_processors
+from auditbus.console.sources.preparing import Preparation
 from auditbus.console.sources.publishing import Publisher, Tally
 from auditbus.producers import AuditProducer, DeliveryFailed
 from auditbus.runtime.settings import Settings
-from auditbus.schemas.catalogue import Catalogue
 
 __all__ = ["emit"]
 
@@ -67,18 +68,37 @@ number in an array, and by field; the exit code is then 1."""
     "Kubernetes and Okta records name none: give the cluster, the organization's host.",
 )
 @click.option("--dry-run", is_flag=True, help="Read and judge everything; publish nothing.")
+@click.option(
+    "--processes",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=usable_processors,
+    show_default="one for each processor",
+    help="Worker processes for long inputs; 1: none.",
+)
 @pipeline_settings
 def emit(
-    settings: Settings, files: Sequence[str], name: str, account: str | None, dry_run: bool
+    settings: Settings,
+    files: Sequence[str],
+    name: str,
+    account: str | None,
+    dry_run: bool,
+    processes: int,
 ) -> None:
     """Publish the events or audit records of each FILE (default, and -: standard input)."""
     source = _source(name, account)
     paths = files or (_STDIN,)
-    with _producer(settings, source, dry_run=dry_run) as producer:
-        publisher = Publisher(producer, source, account, lambda text: note(printable(text)))
+    preparation = Preparation(
+        None if source is None else name, account, settings.operator_account, settings.catalogue
+    )
+    with _producer(settings, dry_run=dry_run) as producer:
+        publisher = Publisher(
+            producer, preparation, lambda text: note(printable(text)), processes=processes
+        )
         try:
             _publish_all(paths, source, publisher)
         finally:
+            publisher.close()
             # Also when interrupted: what was queued is published, and counted.
             publisher.finish(_DELIVERY_TIMEOUT_S)
             _summarize(publisher.tally, dry_run=dry_run)
@@ -108,7 +128,7 @@ def _publish_all(paths: Sequence[str], source: SourceFormat | None, publisher: P
         for path in paths:
             before = f"{path}: " if len(paths) > 1 else ""
             with _opened(path) as file:
-                chunks = Chunks(file)
+                chunks = Chunks(file, before_waiting=publisher.flush)
                 found = (
                     split_lines(chunks)
                     if source is None
@@ -119,6 +139,7 @@ def _publish_all(paths: Sequence[str], source: SourceFormat | None, publisher: P
                     if count % _PROGRESS_EVERY == 0:
                         shown.update(chunks.bytes_read, publisher.tally.accepted)
                 shown.end_file(chunks.bytes_read, publisher.tally.accepted)
+        publisher.flush()
 
 
 @contextmanager
@@ -147,9 +168,7 @@ def _summarize(tally: Tally, *, dry_run: bool) -> None:
 
 
 @contextmanager
-def _producer(
-    settings: Settings, source: SourceFormat | None, *, dry_run: bool
-) -> Iterator[AuditProducer | None]:
+def _producer(settings: Settings, *, dry_run: bool) -> Iterator[AuditProducer | None]:
     if dry_run:
         yield None
         return
@@ -157,8 +176,6 @@ def _producer(
     with producer_of(
         settings,
         "auditbus-emit",
-        catalogue=Catalogue.load(settings.catalogue),
-        redactor=None if source is None else source.redactor(),
         delivery_timeout_s=_DELIVERY_TIMEOUT_S,
     ) as producer:
         yield producer

@@ -6,6 +6,7 @@ from enum import IntEnum
 
 import click
 
+from auditbus.console.sources.errors import WorkerFailed
 from auditbus.deploy.local.errors import BrokerUnavailable, ChildFailed, DirectoryInUse
 from auditbus.runtime.errors import (
     DeliveryFailed,
@@ -19,7 +20,14 @@ from auditbus.schemas.errors import AuditbusError
 
 __all__ = ["ExitCode", "Failure"]
 
-_UNREACHABLE = (Unreachable, DeliveryFailed, StoreRefused, BrokerUnavailable, ChildFailed)
+_UNREACHABLE = (
+    Unreachable,
+    DeliveryFailed,
+    StoreRefused,
+    BrokerUnavailable,
+    ChildFailed,
+    WorkerFailed,
+)
 _USAGE = (SettingsError, MissingExtra, CatalogueError, DirectoryInUse)
 
 

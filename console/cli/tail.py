@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import click
 
@@ -18,6 +19,7 @@ from auditbus.console.query.tail import Tail
 from auditbus.runtime.errors import Unreachable
 from auditbus.runtime.retry import Backoff
 from auditbus.runtime.settings import ClickHouseSettings, Settings
+from auditbus.runtime.shutdown import notice_interrupts
 
 __all__ = ["tail"]
 
@@ -49,13 +51,11 @@ Ctrl-C ends it."""
 def tail(settings: Settings, wanted: Predicate, lines: int, output: str) -> None:
     """Show events as they are stored, each once, also one that is stored late."""
     table = EventTable(output_console()) if output == "table" else None
-    try:
-        with connected(settings.clickhouse) as client:
-            show = table.print if table else _print_json
-            _follow(Tail(client, wanted), lines, show, settings.clickhouse)
-    except KeyboardInterrupt:
-        if table:
-            table.finish()
+    with suppress(KeyboardInterrupt), connected(settings.clickhouse) as client:
+        show = table.print if table else _print_json
+        _follow(Tail(client, wanted), lines, show, settings.clickhouse)
+    if table:
+        table.finish()
 
 
 def _print_json(rows: Iterable[EventRow]) -> int:
@@ -68,9 +68,10 @@ def _follow(
     show: Callable[[Iterable[EventRow]], object],
     clickhouse: ClickHouseSettings,
 ) -> None:
+    interrupted = notice_interrupts()
     show(events.start(lines))
     backoff = Backoff(base_s=_INTERVAL_S, cap_s=10.0)
-    while True:
+    while not interrupted.is_set():
         began = time.monotonic()
         try:
             with explained(clickhouse):

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from auditbus.console.export import csv_text
 from auditbus.console.export.columns import Column
+from auditbus.console.export.parquet import ParquetWriter
 from auditbus.console.export.text import csv_writer, ndjson_writer
 from auditbus.console.export.writer import Writer
 
@@ -48,6 +49,4 @@ def new_writer(kind: Format, columns: Sequence[Column]) -> Writer:
         case Format.NDJSON:
             return ndjson_writer()
         case Format.PARQUET:
-            from auditbus.console.export.parquet import ParquetWriter  # pyarrow takes a second
-
             return ParquetWriter(columns)

@@ -1,33 +1,35 @@
-"""Parquet: typed columns and the whole event, one row group after another, compressed by zstd.
+"""Parquet: typed columns and the whole event, compressed by zstd.
 
-The engine hands over Arrow batches, which pyarrow writes: the file grows as it is read, in the
-memory of one row group, whatever its size.
+The engine writes a file a slice; their row groups are passed on as they come, and one footer is
+written for all. So nothing is held but the end of a slice, where its footer may begin.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from clickhouse_connect.driver.client import Client
 
 from auditbus.console.export.columns import Column
+from auditbus.console.export.errors import ExportBroken
+from auditbus.console.export.parquet_footer import MAGIC, Footer
 from auditbus.console.export.reading import STORED_ORDER, Order, read_rows
 from auditbus.console.export.writer import Chunk
 from auditbus.console.query.predicate import Predicate
 
 __all__ = ["ParquetWriter"]
 
-# The system's pool gives back to the system what a group took; Arrow's own keeps it.
-_pool = pa.system_memory_pool()
-pa.set_memory_pool(_pool)
-_MOMENTS = frozenset({"time", "received_at"})
-_GROUP_BYTES = 8 * 1024 * 1024
-# Nearly every value of these is another: a dictionary of them would cost memory and save nothing.
-_ALL_DIFFERENT = frozenset({"id", "event", "time", "received_at"})
-# Small blocks: one is a batch, and held whole.
-_ENGINE_SETTINGS = {"output_format_arrow_string_as_string": 1, "max_block_size": 8192}
+_READ_BYTES = 1024 * 1024
+# What a footer may take: it grows by some 10 KB a row group, so this is a hundred million events.
+_MOST_FOOTER_BYTES = 16 * 1024 * 1024
+_TAIL_BYTES = 8  # the footer's length, and the magic number
+_ENGINE_SETTINGS = {
+    "output_format_parquet_row_group_size": 100_000,
+    "output_format_parquet_string_as_string": 1,
+    # An alias such as `account` would hide the column in WHERE.
+    "prefer_column_name_to_alias": 1,
+}
 
 
 class ParquetWriter:
@@ -37,74 +39,77 @@ class ParquetWriter:
 
     def __init__(self, columns: Sequence[Column]) -> None:
         """Nothing is written yet."""
-        names = [column.name for column in columns]
-        # Under names of their own: an alias such as `account` would hide the column in WHERE.
-        expressions = [f"{column.sql} AS export_{column.name}" for column in columns]
-        self._expressions = ", ".join([*expressions, "event AS export_event"])
-        moment = pa.timestamp("ms", tz="UTC")
-        kinds = [moment if name in _MOMENTS else pa.string() for name in names]
-        self._schema = pa.schema(list(zip([*names, "event"], [*kinds, pa.string()], strict=True)))
-        self._file = _Pipe()
-        repeated = [name for name in names if name not in _ALL_DIFFERENT]
-        self._writer = pq.ParquetWriter(
-            self._file, self._schema, compression="zstd", use_dictionary=repeated or False
-        )
+        named = [f"{column.sql} AS {column.name}" for column in columns]
+        self._expressions = ", ".join([*named, "event"])
+        self._footer = Footer()
+        self._written = 0
 
     def begin(self) -> bytes:
         """Return the magic number."""
-        return self._file.drain()
+        self._written = len(MAGIC)
+        return MAGIC
 
     def rows(self, client: Client, wanted: Predicate, order: Order, limit: int) -> Iterator[Chunk]:
-        """Yield one row group at a time."""
+        """Yield the row groups; how many rows they hold is known with the last chunk."""
+        shift = self._written - len(MAGIC)
         with read_rows(
-            client, self._expressions, wanted, order, limit, "ArrowStream", _ENGINE_SETTINGS
+            client, self._expressions, wanted, order, limit, "Parquet", _ENGINE_SETTINGS
         ) as stream:
-            held: list[pa.RecordBatch] = []
-            for batch in pa.ipc.open_stream(stream):
-                held.append(batch.rename_columns(self._schema.names).cast(self._schema))
-                if sum(part.nbytes for part in held) >= _GROUP_BYTES:
-                    yield self._written(held)
-                    held = []
-            if held:
-                yield self._written(held)
+            held = _HeldBack()
+            while piece := stream.read(_READ_BYTES):
+                yield from self._passed_on(held.add(piece), 0)
+        groups, footer = held.rest()
+        try:
+            rows = self._footer.add(footer, shift)
+        except ValueError as error:
+            raise ExportBroken(f"the store's answer is no Parquet file: {error}") from None
+        yield from self._passed_on(groups, rows)
 
-    def end(self) -> bytes:
-        """Return the footer."""
-        self._writer.close()
-        return self._file.drain()
+    def end(self, client: Client) -> bytes:
+        """Return the footer. Asks the engine for an empty file where there was no slice."""
+        if self._footer.is_empty:
+            for _ in self.rows(client, Predicate("false"), STORED_ORDER, 1):
+                pass
+        return self._footer.to_bytes()
 
-    def _written(self, batches: Sequence[pa.RecordBatch]) -> Chunk:
-        table = pa.Table.from_batches(batches, self._schema)
-        self._writer.write_table(table)
-        _pool.release_unused()
-        return Chunk(self._file.drain(), len(table))
+    def _passed_on(self, content: bytes, rows: int) -> Iterator[Chunk]:
+        self._written += len(content)
+        if content or rows:
+            yield Chunk(content, rows)
 
 
-class _Pipe:
-    """A file that only grows; what was written is taken out."""
-
-    closed = False
+class _HeldBack:
+    """A file as it comes in: gives out all but its first magic number and what may be footer."""
 
     def __init__(self) -> None:
-        self._written: list[bytes] = []
+        self._pieces: deque[bytes] = deque()
         self._size = 0
+        self._is_begun = False
 
-    def write(self, content: bytes) -> int:
-        data = bytes(content)
-        self._written.append(data)
-        self._size += len(data)
-        return len(data)
+    def add(self, piece: bytes) -> bytes:
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if self._size - len(self._pieces[0]) < _MOST_FOOTER_BYTES:
+            return b""
+        return self._begun(self._take())
 
-    def tell(self) -> int:
-        return self._size
+    def rest(self) -> tuple[bytes, bytes]:
+        """Return the last row groups and the footer. Raises ExportBroken."""
+        content = b"".join(self._pieces)
+        size = int.from_bytes(content[-_TAIL_BYTES : -len(MAGIC)], "little")
+        end = len(content) - _TAIL_BYTES
+        if not content.endswith(MAGIC) or size > end:
+            raise ExportBroken("the store's answer broke off, or its footer is too long")
+        return self._begun(content[: end - size]), content[end - size : end]
 
-    def flush(self) -> None:
-        """Nothing is held back."""
+    def _take(self) -> bytes:
+        piece = self._pieces.popleft()
+        self._size -= len(piece)
+        return piece
 
-    def close(self) -> None:
-        """Nothing to close."""
-
-    def drain(self) -> bytes:
-        content = b"".join(self._written)
-        self._written.clear()
-        return content
+    def _begun(self, content: bytes) -> bytes:
+        """Return `content` without the magic number, where the file begins with it."""
+        if self._is_begun:
+            return content
+        self._is_begun = True
+        return content.removeprefix(MAGIC)

@@ -62,7 +62,7 @@ class ExportStream:
             if self.rows >= self.limit:
                 break
             yield from self.slice_chunks(part)
-        yield self.writer.end()
+        yield self.writer.end(self.client)
 
     def slice_chunks(self, part: Slice) -> Iterator[bytes]:
         """Yield what one slice of the plan adds to the file; slices come in the plan's order.

@@ -64,7 +64,7 @@ class TextWriter:
             while content := stream.read(_CHUNK_BYTES):
                 yield Chunk(content, count(content))
 
-    def end(self) -> bytes:
+    def end(self, _: Client) -> bytes:
         """Return nothing: text just ends."""
         return b""
 

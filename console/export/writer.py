@@ -35,5 +35,5 @@ class Writer(Protocol):
     def rows(self, client: Client, wanted: Predicate, order: Order, limit: int) -> Iterator[Chunk]:
         """Yield the first `limit` rows of `wanted`. Raises what the client raises."""
 
-    def end(self) -> bytes:
-        """Return what the file ends with."""
+    def end(self, client: Client, /) -> bytes:
+        """Return what the file ends with. Raises what the client raises."""

@@ -17,6 +17,8 @@ from auditbus.console.sources.records import (
     MAX_RECORD_BYTES,
     Content,
     Found,
+    Unread,
+    is_one_value,
     is_syntax_fault,
     malformed,
     parsed,
@@ -74,7 +76,7 @@ class Elements:
                 yield Found("record", self.number, self._stray(first))
         yield Found("record", self.number + 1, malformed(_TRUNCATED))
 
-    def _element(self) -> Content:
+    def _element(self) -> Content | Unread:
         window = self._window
         if self._separator is None:
             self._begin()
@@ -83,10 +85,10 @@ class Elements:
             while end < 0 and window.held <= MAX_RECORD_BYTES and window.more():
                 end = window.data.find(separator, window.start)
             if 0 <= end <= window.start + MAX_RECORD_BYTES:
-                content = parsed(window.data[window.start : end + 1])
-                if not is_syntax_fault(content):
+                raw = window.data[window.start : end + 1]
+                if is_one_value(raw):
                     window.skip_to(end + 1)
-                    return content
+                    return raw
         return self._counted()
 
     def _begin(self) -> None:

@@ -5,26 +5,26 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Any
 
 import orjson
 
-from auditbus.console.sources.mapping import SourceFormat
+from auditbus.console.sources.pool import Pool
+from auditbus.console.sources.preparing import Outcome, Preparation, Prepared, Refused, refused
 from auditbus.console.sources.records import Found
 from auditbus.producers import AuditProducer, Delivery, InvalidEvent, QueueFull
 from auditbus.schemas.errors import RejectCode
-from auditbus.schemas.event import MAX_EVENT_BYTES, SCHEMA_VERSION
-from auditbus.schemas.ids import uuid7
-from auditbus.schemas.timestamps import format_epoch_ms
-from auditbus.schemas.validation import validate_fields
 
 __all__ = ["Publisher", "Tally"]
 
 _QUEUE_WAIT_S = 0.02
 _SETTLE_WAIT_S = 0.01
 _SETTLE_EVERY = 256
+_BATCH_RECORDS, _BATCH_BYTES = 500, 512 * 1024
+# Until then the records are prepared here: starting the workers takes as long as some thousands.
+_ALONE_RECORDS = 4_000
 
 Report = Callable[[str], None]
+_Place = tuple[str, Found]
 
 
 class Tally:
@@ -44,51 +44,59 @@ class Tally:
 
 
 class Publisher:
-    """Maps, publishes and counts. `report` is told each failure, named by its place.
+    """Has records prepared, publishes them in their order and counts. Close it.
 
-    Without a producer it judges every record as one would, and publishes nothing.
+    `report` is told each failure, named by its place. Without a producer it judges every record as
+    one would, and publishes nothing.
     """
 
     def __init__(
         self,
         producer: AuditProducer | None,
-        source: SourceFormat | None,
-        account: str | None,
+        preparation: Preparation,
         report: Report,
+        *,
+        processes: int = 1,
+        alone_records: int = _ALONE_RECORDS,
     ) -> None:
-        """`source` is None for records that are events already; `account` is the person's word."""
+        """More than one process: workers prepare what comes after the first `alone_records`."""
         self.tally = Tally()
         self._producer = producer
-        self._source = source
-        self._account = account
+        self._preparation = preparation
+        self._prepare = preparation.begin()
         self._report = report
+        self._processes = processes
+        self._alone_records = alone_records if processes > 1 else None
+        self._pool: Pool | None = None
+        self._batch: list[_Place] = []
+        self._batch_bytes = 0
+        self._batches: deque[list[_Place]] = deque()  # at the workers, oldest first
         # In the order of the records. Asked from here: a callback for each would cost as much.
         self._waiting: deque[tuple[str, str, int, Delivery]] = deque()
+        self._count = 0
 
     def publish(self, file: str, found: Found) -> None:
-        """Take one record; blocks while the producer's queue is full. `file` begins its place."""
-        content = found.content
-        fields: dict[str, Any] = {}
-        try:
-            if isinstance(content, InvalidEvent):
-                raise content
-            if self._source is None:
-                fields = content
-            else:
-                fields = self._source.map_record(content, self._account)
-            if self._producer is None:
-                _judge(fields)
-            else:
-                delivery = self._emit(self._producer, fields)
-                self._waiting.append((file, found.place, found.number, delivery))
-                if len(self._waiting) % _SETTLE_EVERY == 0:
-                    self._settle()
-        except InvalidEvent as error:
-            self.tally.reasons[error.code] += 1
-            told = error if self._source is None else _in_source(error, fields, self._source.name)
-            self._report(f"{file}{found.place} {found.number}: {told}")
-        else:
-            self.tally.accepted += 1
+        """Take one record; blocks while the producer's queue is full. `file` begins its place.
+
+        Raises WorkerFailed.
+        """
+        if self._pool is None:
+            if self._count != self._alone_records:
+                self._count += 1
+                self._conclude(file, found, self._prepare(found.content))
+                return
+            self._pool = Pool(self._preparation, self._processes)
+        self._batch.append((file, found))
+        if isinstance(found.content, bytes):
+            self._batch_bytes += len(found.content)
+        if len(self._batch) >= _BATCH_RECORDS or self._batch_bytes >= _BATCH_BYTES:
+            self._send()
+
+    def flush(self) -> None:
+        """Publish all that was taken: to be called before waiting for more. Raises WorkerFailed."""
+        self._send()
+        while self._batches:
+            self._receive()
 
     def finish(self, timeout_s: float) -> None:
         """Wait until every delivery is settled, at most `timeout_s`; count what is not as lost."""
@@ -100,10 +108,49 @@ class Publisher:
         self.tally.undelivered += len(self._waiting)
         self._waiting.clear()
 
-    def _emit(self, producer: AuditProducer, fields: dict[str, Any]) -> Delivery:
+    def close(self) -> None:
+        """End the workers. What they still have was neither published nor counted."""
+        if self._pool is not None:
+            self._pool.close()
+
+    def _send(self) -> None:
+        if self._pool is None or not self._batch:
+            return
+        if self._pool.is_full:
+            self._receive()
+        self._pool.send([_sendable(found) for _, found in self._batch])
+        self._batches.append(self._batch)
+        self._batch, self._batch_bytes = [], 0
+
+    def _receive(self) -> None:
+        assert self._pool is not None  # noqa: S101 -- for the type checker
+        outcomes = self._pool.receive()
+        for (file, found), outcome in zip(self._batches.popleft(), outcomes, strict=True):
+            self._conclude(file, found, outcome)
+
+    def _conclude(self, file: str, found: Found, outcome: Outcome) -> None:
+        if isinstance(outcome, Prepared):
+            if self._producer is None:
+                self.tally.accepted += 1
+                return
+            try:
+                delivery = self._emit(self._producer, outcome)
+            except InvalidEvent as error:  # too large with the producer's stamp
+                fields = orjson.loads(outcome.assembled[0])
+                outcome = refused(error, fields, self._preparation.format_name)
+            else:
+                self.tally.accepted += 1
+                self._waiting.append((file, found.place, found.number, delivery))
+                if len(self._waiting) % _SETTLE_EVERY == 0:
+                    self._settle()
+                return
+        self.tally.reasons[outcome.code] += 1
+        self._report(f"{file}{found.place} {found.number}: {outcome.reason}")
+
+    def _emit(self, producer: AuditProducer, prepared: Prepared) -> Delivery:
         while True:
             try:
-                return producer.emit(fields)
+                return producer.emit_assembled(prepared.assembled, stamped=prepared.stamped)
             except QueueFull:
                 self._settle()
                 time.sleep(_QUEUE_WAIT_S)  # ends: what waits is delivered, or times out
@@ -119,30 +166,6 @@ class Publisher:
                 self._report(f"{file}{place} {number}: not published: {failure}")
 
 
-def _judge(fields: dict[str, Any]) -> None:
-    """Judge an event as the producer does. Raises InvalidEvent."""
-    now_ms = time.time_ns() // 1_000_000
-    filled = {
-        "id": uuid7(now_ms),
-        "schema_version": SCHEMA_VERSION,
-        "occurred_at": format_epoch_ms(now_ms),
-        **{name: value for name, value in fields.items() if value is not None},
-    }
-    size_bytes = len(orjson.dumps(filled))
-    if size_bytes > MAX_EVENT_BYTES:
-        reason = f"{size_bytes:,} bytes; the limit is {MAX_EVENT_BYTES:,}"
-        raise InvalidEvent(RejectCode.TOO_LARGE, None, reason)
-    validate_fields(filled, size_bytes, broker_time_ms=now_ms)
-
-
-def _in_source(error: InvalidEvent, fields: dict[str, Any], name: str) -> InvalidEvent:
-    """Name the record's largest member where what has no place of its own is too large."""
-    if error.field != "metadata":
-        return error
-    rest = fields.get("metadata", {}).get(name, {})
-    sizes = {member: len(orjson.dumps(value)) for member, value in rest.items()}
-    if not sizes:
-        return error
-    largest = max(sizes, key=lambda member: sizes[member])
-    reason = f"{sizes[largest]:,} bytes, too large for metadata: {error.reason}"
-    return InvalidEvent(error.code, largest[:100], reason)
+def _sendable(found: Found) -> bytes | dict[str, object] | Refused:
+    content = found.content
+    return Refused(content.code, str(content)) if isinstance(content, InvalidEvent) else content

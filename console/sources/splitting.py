@@ -14,6 +14,7 @@ from auditbus.console.sources.records import (
     MAX_RECORD_BYTES,
     Content,
     Found,
+    is_one_value,
     is_syntax_fault,
     malformed,
     parsed,
@@ -21,7 +22,6 @@ from auditbus.console.sources.records import (
 )
 from auditbus.console.sources.scanning import Scan, Window
 from auditbus.schemas.errors import InvalidEvent
-from auditbus.schemas.validation import parse_object
 
 __all__ = ["split_lines", "split_records"]
 
@@ -34,7 +34,7 @@ _GOES_ON = (b"{", b"[", b",")
 
 
 def split_lines(chunks: Iterable[bytes]) -> Iterator[Found]:
-    """Yield the object of each line that is not blank: auditbus's own NDJSON."""
+    """Yield the text of each line that is not blank: auditbus's own NDJSON."""
     window = Window(iter(chunks))
     while window.skip_blanks():
         number = window.line
@@ -43,13 +43,13 @@ def split_lines(chunks: Iterable[bytes]) -> Iterator[Found]:
             yield Found("line", number, _discarded(window, _LINE))
         else:
             window.skip_to(window.start + len(raw))
-            yield Found("line", number, _own(raw))
+            yield Found("line", number, raw)
     if window.fault:
         yield Found("line", window.line, malformed(window.fault))
 
 
 def split_records(chunks: Iterable[bytes], envelope: str) -> Iterator[Found]:
-    """Yield every record. An object whose member `envelope` is an array stands for its elements.
+    """Yield every record, most of them unread. An object whose member `envelope` is an array stands for its elements.
 
     Arrays and envelopes may be larger than memory: no more is held than one record may have
     (MAX_RECORD_BYTES) and a chunk.
@@ -103,10 +103,10 @@ class _Splitter:
             self._prelude.match(data, start)
         ):
             return None
-        content = parsed(data[start:end])
-        if type(content) is not dict and is_syntax_fault(content):
+        raw = data[start:end]
+        if not is_one_value(raw):
             return None
-        found = Found("line", window.line, content)
+        found = Found("line", window.line, raw)
         window.start = end + 1
         window.line += 1
         return found
@@ -176,13 +176,6 @@ class _Splitter:
             return Found("line", number, _discarded(window, _LINE))
         window.skip_to(window.start + len(raw))
         return Found("line", number, parsed(raw))
-
-
-def _own(raw: bytes) -> Content:
-    try:
-        return parse_object(raw.rstrip())
-    except InvalidEvent as error:
-        return error
 
 
 def _text_before(window: Window, end: re.Pattern[bytes]) -> bytes | None:

@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from auditbus import __version__
 from auditbus.console.access import Refusals
 from auditbus.console.query.completeness import CompletenessWatch
-from auditbus.console.web import api, retention_page, screen
+from auditbus.console.web import api, exports_page, retention_page, screen
 from auditbus.console.web.limiting import Limits
 from auditbus.console.web.live import Live
 from auditbus.console.web.perimeter import Perimeter
@@ -58,6 +58,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(api.router)
     app.include_router(sign_in_router)
     app.include_router(screen.router)
+    app.include_router(exports_page.router)
     app.include_router(retention_page.router)
 
     @app.get("/healthz", include_in_schema=False)

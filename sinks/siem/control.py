@@ -28,6 +28,7 @@ from confluent_kafka import (
 from auditbus.runtime.errors import DeliveryFailed, KafkaUnreachable, TopicMisconfigured
 from auditbus.runtime.kafka import new_consumer
 from auditbus.runtime.settings import KafkaSettings
+from auditbus.schemas.resolved import resolved
 from auditbus.sinks.siem.standing import State, Trouble
 from auditbus.sinks.siem.tally import Counts
 
@@ -50,6 +51,7 @@ _AT_END = KafkaError._PARTITION_EOF  # noqa: SLF001  # librdkafka's own codes ar
 _Record = TypeVar("_Record")
 
 
+@resolved
 class Pause(msgspec.Struct, frozen=True):
     """Whether a destination may send. `at_ms` in milliseconds since 1970."""
 
@@ -57,6 +59,7 @@ class Pause(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+@resolved
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """One destination as one forwarder process last saw it. Times in milliseconds since 1970."""
 

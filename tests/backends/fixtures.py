@@ -16,7 +16,15 @@ import pytest
 from tests.backends.parts import ClickHouse, Kafka
 from tests.backends.selection import Backend, select_backend
 
-__all__ = ["backend", "clickhouse", "fresh_clickhouse", "fresh_kafka", "kafka", "unique_prefix"]
+__all__ = [
+    "backend",
+    "clickhouse",
+    "fresh_clickhouse",
+    "fresh_kafka",
+    "kafka",
+    "module_clickhouse",
+    "unique_prefix",
+]
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +50,15 @@ def fresh_kafka(backend: Backend, tmp_path: Path) -> Iterator[Kafka]:
 @pytest.fixture(scope="session")
 def clickhouse(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
     """A store that every test of the session shares."""
+    with _running_clickhouse(backend, tmp_path_factory.mktemp("clickhouse")) as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def module_clickhouse(
+    backend: Backend, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ClickHouse]:
+    """An empty store that the tests of one file share, for questions about all accounts."""
     with _running_clickhouse(backend, tmp_path_factory.mktemp("clickhouse")) as store:
         yield store
 

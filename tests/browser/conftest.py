@@ -60,7 +60,7 @@ def console(
     with _running_clickhouse(backend, tmp_path_factory.mktemp("browser-store")) as store:
         client = migrated_client(store)
         insert(client, [*demo_events(1500, now), *own_events(now)])
-        with running_console(store, client) as running:
+        with running_console(store, client, exports=tmp_path_factory.mktemp("exports")) as running:
             yield running
         client.close()
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 import uvicorn
@@ -70,15 +71,22 @@ def _known(request: Request) -> Principal | None:
 
 @contextmanager
 def running_console(
-    store: ClickHouse, client: Client, *, administrator_token: str | None = None
+    store: ClickHouse,
+    client: Client,
+    *,
+    administrator_token: str | None = None,
+    exports: Path | None = None,
 ) -> Iterator[Console]:
-    """Serve until the block ends; with a token, people sign in as they do in production."""
+    """Serve until the block ends; with a token, people sign in as they do in production.
+
+    `exports` is where background exports lie, where a test makes any.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         token = SecretStr(administrator_token) if administrator_token else None
         settings = Settings(
             clickhouse=clickhouse_settings(store),
-            console=ConsoleSettings(port=port, administrator_token=token),
+            console=ConsoleSettings(port=port, administrator_token=token, exports_dir=exports),
         )
         gate = None if token else Gate([_known])
         app = create_app(Services.build(settings, client, gate=gate))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.axe import faults as axe_faults
 from tests.browser.serving import AUDITOR, NOBODY
 
 Open = Callable[..., Any]
@@ -16,40 +17,27 @@ _SIZES = {
 }
 
 
-def _faults(page: Any, axe: str) -> list[str]:
-    # Colours are judged once the panel has come to rest.
-    page.evaluate("Promise.all(document.getAnimations().map((one) => one.finished))")
-    page.evaluate(axe)
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{item['impact']} {item['id']}: {node['html'][:200]} {node['failureSummary'][:200]}"
-        for item in found["violations"]
-        if item["impact"] in {"serious", "critical"}
-        for node in item["nodes"]
-    ]
-
-
 @pytest.mark.parametrize("size", _SIZES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(visit: Open, axe: str, size: str, scheme: str) -> None:
     options = {"viewport": _SIZES[size], "color_scheme": scheme, "bypass_csp": True}
     page = visit("/?outcome=failure&since=all", **options)
-    found = {"log": _faults(page, axe)}
+    found = {"log": axe_faults(page, axe)}
     page.locator("#rows a").first.click()
     page.locator("#panel .raw summary").click()
-    found["panel"] = _faults(page, axe)
+    found["panel"] = axe_faults(page, axe)
     page.goto(page.url)
-    found["event"] = _faults(page, axe)
+    found["event"] = axe_faults(page, axe)
     page.goto("/?text=zzzzqqq")
     page.keyboard.press("?")
-    found["empty, help"] = _faults(page, axe)
+    found["empty, help"] = axe_faults(page, axe)
     page.goto("/?since=yesterday")
-    found["wrong"] = _faults(page, axe)
+    found["wrong"] = axe_faults(page, axe)
     page = visit("/?scope=accounts", person=AUDITOR, **options)
     if size == "phone":
         page.get_by_role("link", name="Filters", exact=True).click()
     else:
         page.locator("#range summary").click()
-    found["menus"] = _faults(page, axe)
-    found["nobody"] = _faults(visit("/", person=NOBODY, **options), axe)
+    found["menus"] = axe_faults(page, axe)
+    found["nobody"] = axe_faults(visit("/", person=NOBODY, **options), axe)
     assert {state: faults for state, faults in found.items() if faults} == {}

@@ -31,7 +31,11 @@ def running(store: Client) -> Iterator[Running]:
 
 
 # What readers may do too: to ask for a file of what they see, but not with a body, as here.
-_READERS_MAY = {KnownRoute("POST", "/api/v1/exports"): {400}}
+_READERS_MAY = {
+    KnownRoute("POST", "/api/v1/exports"): {400},
+    KnownRoute("POST", "/exports"): {415},
+    KnownRoute("POST", "/exports/{export_id}/delete"): {404, 422},
+}
 _READERS = ("nobody", "member", "auditor", "viewer")
 
 

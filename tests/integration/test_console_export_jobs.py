@@ -249,10 +249,13 @@ def test_nobody_but_the_owner_sees_an_export(
         assert one.get(f"{path}/manifest").status_code == 404
         assert one.get(link).status_code == 404
         assert one.delete(path).status_code == 404
+        assert one.post(f"/exports/{export['id']}/delete").status_code == 404
+        assert export["id"] not in one.get("/exports").text
         assert one.get("/api/v1/exports").json() == {"exports": []}
     for nobody in (program(app, ""), program(app, "abt_wrong")):
         assert nobody.get(link).status_code == 401
     assert [one["id"] for one in owner.get("/api/v1/exports").json()["exports"]] == [export["id"]]
+    assert export["id"] in owner.get("/exports").text
     assert owner.get(link).status_code == 200
 
 
@@ -297,6 +300,20 @@ def test_a_revoked_token_opens_no_link(
     id_ = owner.get("/api/v1/principal").json()["id"].removeprefix("token:")
     assert client.delete(f"/api/v1/tokens/{id_}").status_code == 204
     assert owner.get(export["download"]["url"]).status_code == 401
+
+
+def test_who_may_see_less_now_does_not_get_the_file(
+    client: TestClient, app: FastAPI, account: str, ids: list[str]
+) -> None:
+    organization = {"name": f"{account}-group", "accounts": [account]}
+    assert client.post("/api/v1/organizations", json=organization).status_code == 204
+    asked = {"name": "x", "role": "auditor", "organizations": [organization["name"]]}
+    owner = program(app, client.post("/api/v1/tokens", json=asked).json()["token"])
+    path = owner.post("/api/v1/exports").headers["location"]
+    link = _await_finished(owner, path)["download"]["url"]
+    for accounts, status in (([], 403), (["another", account], 200), (["another"], 403)):
+        client.post("/api/v1/organizations", json=organization | {"accounts": accounts})
+        assert owner.get(link).status_code == status, accounts
 
 
 def test_deleting_and_the_limit_of_one_who_asks(

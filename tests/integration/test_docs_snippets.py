@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from auditbus.sinks.clickhouse.writer import Writer
 from tests.backends.parts import ClickHouse, Kafka
 from tests.documents import ROOT, Block, blocks, table_names
 from tests.pipeline import environment_of, read_topic, settings_with_topics
-from tests.store import days_ago, encode, enriched_event, migrated_client
+from tests.store import days_ago, encode, enriched_event, migrated_client, refresh_counts
 
 _KAFKA = "127.0.0.1:9092"
 _EVENT_OF_SQL = {
@@ -104,12 +105,35 @@ def test_sql_finds_what_it_says(fresh_clickhouse: ClickHouse) -> None:
         event = enriched_event("acme", occurred_at=days_ago(0.01), **_EVENT_OF_SQL)
         other = enriched_event("other", id=uuid7(), context={"ip": "9.9.9.9"}, metadata={})
         Writer(client).insert([encode(event), encode(other)], token="docs")
+        refresh_counts(client)
         snippets = _snippets("analysts", "sql")
-        assert len(snippets) == 4
+        assert len(snippets) == 5
         for block in snippets:
             found = client.query(block.text).result_rows
-            assert len(found) == 1, block.name
-        described = client.query("DESCRIBE audit.log").result_rows
-        columns = [row[0] for row in described]
-        assert table_names("docs/analysts.md", "Column") == columns
-        assert "audit.log" in (ROOT / "docs/analysts.md").read_text()
+            assert len(found) == (2 if "daily_counts" in block.text else 1), block.name
+        text = (ROOT / "docs/analysts.md").read_text()
+        for view, heading in (("activity", "Column"), ("daily_counts", "Field")):
+            described = client.query(f"DESCRIBE audit.{view}").result_rows
+            assert table_names("docs/analysts.md", heading) == [row[0] for row in described]
+            for name, kind, _, _, comment, *_ in described:
+                shown = re.sub(r"LowCardinality\((.+)\)|Enum8\(.+", _short_type, kind)
+                assert f"| `{name}` | {shown} | {comment} |" in text
+        beneath = {row[0] for row in client.query("DESCRIBE audit.log").result_rows}
+        assert {"search_text", "retention_days", "on_hold", "version"} <= beneath
+
+
+def _short_type(long: re.Match[str]) -> str:
+    return long[1] or "Enum8"
+
+
+def test_curl_reads_the_store_as_the_page_says(clickhouse: ClickHouse, tmp_path: Path) -> None:
+    (command,) = re.findall(r"^curl .+$", (ROOT / "docs/sql-clients.md").read_text(), re.MULTILINE)
+    migrated_client(clickhouse).close()
+    (tmp_path / ".auditbus").mkdir()
+    (tmp_path / ".auditbus/token").write_text(f"{clickhouse.password}\n")
+    command = command.replace("http://127.0.0.1:26250", clickhouse.url)
+    command = command.replace("default:", f"{clickhouse.username}:").replace("curl ", "curl -fsS ")
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines()[0] == '"account","count()"'

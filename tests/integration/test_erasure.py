@@ -1,6 +1,10 @@
 """Erasing a person: nothing of them is left or comes back, and no event is missing."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,7 +12,7 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from auditbus.console.erasure import Erasure, erase, matched, rewriting
+from auditbus.console.erasure import Erasure, erase, matched
 from auditbus.runtime.kafka import new_admin
 from auditbus.runtime.settings import Settings
 from auditbus.runtime.topic_admin import describe_topics
@@ -37,6 +41,20 @@ def account(unique_prefix: str) -> str:
 @pytest.fixture
 def user(unique_prefix: str) -> str:
     return f"{unique_prefix}u-17"
+
+
+@pytest.fixture
+def environment(clickhouse: ClickHouse, kafka: Kafka, unique_prefix: str) -> dict[str, str]:
+    environment = environment_of(kafka.bootstrap_servers, unique_prefix)
+    return {**environment, **store_environment(clickhouse)}
+
+
+@pytest.fixture
+def settings(environment: Mapping[str, str]) -> Settings:
+    made = settings_with_topics(environment)
+    admin, topic = new_admin(made.kafka), made.kafka.topics.events
+    wait_until(lambda: topic in describe_topics(admin, [topic]), deadline_s=30, what="the topic")
+    return made
 
 
 def _insert(client: Client, *events: Mapping[str, Any]) -> None:
@@ -197,64 +215,32 @@ def test_hostile_ids_are_ids(client: Client, account: str, user: str, hostile: s
     )
 
 
-class _Killed(BaseException):
-    """Stands for kill -9 between two steps."""
-
-
 @pytest.mark.parametrize("step", ["writing", "deleting"])
 def test_killed_in_between_nothing_is_missing_and_the_next_run_ends_it(
-    client: Client, account: str, user: str, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
+    client: Client, environment: dict[str, str], settings: Settings, account: str, user: str,
+    step: str,
+) -> None:  # fmt: skip
     events = [_as_actor(account, user) for _ in range(7)]
     _insert(client, *events)
-    monkeypatch.setattr(rewriting, "_BATCH_EVENTS", 2)
-
-    def killed(*_: object, **__: object) -> None:
-        raise _Killed
-
-    with monkeypatch.context() as patch:
-        if step == "writing":
-            patch.setattr(Writer, "insert", _after(2, Writer.insert, killed))
-        else:
-            patch.setattr(type(client), "command", _unless_delete(type(client).command, killed))
-        with pytest.raises(_Killed):
-            erase(client, _erasure(user))
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.erase_process", step, "erase", "--user", user, "--yes"],
+        env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            assert b"reached\n" in iter(process.stdout.readline, b"")
+        finally:
+            process.send_signal(signal.SIGKILL)
     ids = "SELECT uniqExact(id) FROM audit.log WHERE account = %(account)s"
     assert client.query(ids, parameters={"account": account}).result_rows == [(7,)]
-    assert erase(client, _erasure(user)) == 0
+    of_person = [row for row in _rows(client, account) if row["actor_id"] == user]
+    assert of_person, "it was killed before the originals went"
+    done = auditbus("erase", "--user", user, "--yes", environment=environment)
+    assert done.exit_code == 0, done.stderr
     rows = _rows(client, account)
     assert {str(row["id"]) for row in rows} == {event["id"] for event in events}
-    assert all("Ann" not in row["event"] for row in rows)
-
-
-def _after(count: int, real: Any, killed: Any) -> Any:
-    calls = iter(range(count))
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return real(*args, **kwargs) if next(calls, None) is not None else killed()
-
-    return call
-
-
-def _unless_delete(real: Any, killed: Any) -> Any:
-    def call(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:
-        return killed() if "DELETE" in command else real(self, command, *args, **kwargs)
-
-    return call
-
-
-@pytest.fixture
-def environment(clickhouse: ClickHouse, kafka: Kafka, unique_prefix: str) -> dict[str, str]:
-    environment = environment_of(kafka.bootstrap_servers, unique_prefix)
-    return {**environment, **store_environment(clickhouse)}
-
-
-@pytest.fixture
-def settings(environment: Mapping[str, str]) -> Settings:
-    made = settings_with_topics(environment)
-    admin, topic = new_admin(made.kafka), made.kafka.topics.events
-    wait_until(lambda: topic in describe_topics(admin, [topic]), deadline_s=30, what="the topic")
-    return made
+    assert all("Ann" not in row["event"] and row["actor_id"] != user for row in rows)
+    assert len(rows) == len(events)
 
 
 def test_the_command_shows_asks_records_and_erases(

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
+import pyarrow.parquet as pq
 import pytest
 from clickhouse_connect.driver.client import Client
 
 from auditbus.console.export import ALL_COLUMNS, chosen_columns
 from auditbus.console.export.errors import ExportBroken
 from auditbus.console.export.formats import Format
+from auditbus.console.export.parquet import ParquetWriter
 from auditbus.console.export.stream import ExportStream
 from auditbus.console.export.text import csv_writer, ndjson_writer
 from auditbus.console.query import EventFilter, event_predicate
@@ -89,6 +91,18 @@ def test_whole_events_come_by_month_and_then_as_they_are_stored(
     assert months == sorted(months, reverse=True)
     november = [event["occurred_at"] for event in events if event["occurred_at"] > "2026-11"]
     assert november == sorted(november)
+
+
+def test_parquet_of_several_months_is_one_file(client: Client, account: str) -> None:
+    ids = _filled(client, account)
+    wanted = event_predicate(EventFilter(accounts=(account,)))
+    stream = ExportStream.planned(client, ParquetWriter(ALL_COLUMNS), wanted, None)
+    table = pq.read_table(io.BytesIO(b"".join(stream.chunks())))
+    rows = table.to_pylist()
+    assert sorted(row["id"] for row in rows) == sorted(ids)
+    assert all(json.loads(row["event"])["id"] == row["id"] for row in rows)
+    assert len(stream.plan.slices) > 1
+    assert stream.rows == len(ids)
 
 
 def test_whole_events_that_are_limited_are_the_newest(client: Client, account: str) -> None:

@@ -14,7 +14,8 @@ from auditbus.console.access.claims import person_of
 from auditbus.console.access.refusals import MAX_COUNTED
 from auditbus.console.access.secret import new_secret, new_token
 from auditbus.console.access.sign_in_errors import SignInRefused
-from auditbus.console.access.visibility import visible
+from auditbus.console.access.visibility import covers, visible
+from auditbus.console.query.predicate import Predicate
 from auditbus.console.web.sign_in.origins import Hosts
 from auditbus.console.web.sign_in.targets import local_target
 from auditbus.producers.redaction import Redactor
@@ -203,6 +204,24 @@ def test_bounds_hold_in_every_scope() -> None:
         condition = visible(viewer, scope)
         assert "bound_accounts" in condition.sql, scope
         assert condition.parameters["bound_accounts"] == ["a", "b"]
+
+
+def test_what_covers_what_was_seen() -> None:
+    def seen(scope: Scope = Scope.ACCOUNTS, **fields: Any) -> Predicate:
+        role = fields.pop("role", Role.AUDITOR)
+        fields = {name: frozenset(value) for name, value in fields.items()}
+        return visible(Principal("p", "P", role, actor_id="u", **fields), scope)
+
+    then = seen(accounts="ab")
+    assert covers(then, then)
+    assert covers(seen(accounts="abc"), then)
+    assert not covers(seen(accounts="a"), then)
+    assert not covers(seen(accounts="abc", bounds="ab"), then)  # bound since: asked anew
+    assert not covers(seen(accounts="ab", bounds="a"), seen(accounts="ab", bounds="ab"))
+    assert not covers(seen(Scope.MINE, accounts="ab"), then)
+    assert covers(seen(Scope.ORGANIZATION, role=Role.ADMINISTRATOR), then)
+    assert not covers(then, seen(Scope.ORGANIZATION, role=Role.ADMINISTRATOR))
+    assert not covers(seen(), then)
 
 
 def test_settings_of_sign_in(tmp_path: Any) -> None:

@@ -36,8 +36,10 @@ _FILES_OF_EXAMPLES = (
 )
 _KEYS = ("SIEM_REDACTION_KEY",)
 _TOOLING = {"AUDITBUS_CONFIG", "AUDITBUS_CACHE_DIR", "AUDITBUS_TEST_BACKEND"}
+# Named by deploy/grafana; tests/integration/test_grafana.py compares.
+_GRAFANA = {f"AUDITBUS_GRAFANA_{name}" for name in ("HOST", "USER", "PASSWORD")}
 # The words that commands of other programs begin with, as far as the pages show them.
-_OTHERS = {"curl", "echo", "export", "gzip", "jq", "kcat"}
+_OTHERS = {"clickhouse-client", "curl", "echo", "export", "gzip", "jq", "kcat"}
 
 
 def _generator() -> Any:
@@ -69,7 +71,7 @@ def test_every_variable_stands_in_the_settings_page_once() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_variable_that_is_named_exists(page: Path) -> None:
-    known = {name for name, *_ in variables()} | _TOOLING
+    known = {name for name, *_ in variables()} | _TOOLING | _GRAFANA
     known |= {f"{name}_FILE" for name, _, secret in variables() if secret}
     named = set(re.findall(r"AUDITBUS_[A-Z_]*[A-Z]", page.read_text()))
     assert named <= known
@@ -82,6 +84,7 @@ def test_every_metric_and_topic_that_is_named_exists(page: Path) -> None:
     declared |= {f"{name}_total" for name in declared} | HELP_BY_NAME.keys()
     assert set(re.findall(r"`(audit_[a-z_]+)`", text)) <= declared
     tables = {"audit.events", "audit.log", "audit.ingest", "audit.ingest_to_events"}
+    tables |= {"audit.activity", "audit.daily_counts"}
     known = {*TopicNames(), *tables, "audit.probe"}
     assert set(re.findall(r"`(audit\.[a-z._-]+)`", text)) <= known
 
@@ -152,6 +155,8 @@ def _check_compose(arguments: list[str]) -> None:
         case ["exec", service, "auditbus", *command]:
             assert service in services
             _parse(command)
+        case ["exec", "clickhouse", "clickhouse-client", *_]:
+            assert "clickhouse" in services
         case ["up", *options]:
             known = {"--build", "--detach", "--scale"}
             assert {option for option in options if option.startswith("-")} <= known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import typing
 from typing import Any
 
@@ -11,8 +12,9 @@ from hypothesis import given
 
 from auditbus.schemas import Catalogue, RejectCode
 from auditbus.sinks.siem import DestinationSettings
-from auditbus.sinks.siem.encodings import ENCODINGS, Unencodable, classification
+from auditbus.sinks.siem.encodings import ENCODINGS, Unencodable, cef, classification, leef
 from auditbus.sinks.siem.encodings.classification import look_up
+from auditbus.sinks.siem.encodings.view import read_view
 from tests.unit.encoding_events import (
     ACTIONS,
     ENCODERS,
@@ -128,3 +130,55 @@ def test_an_encoder_changes_nothing_of_the_event(encoding: str) -> None:
     before = orjson.dumps(event.fields)
     assert ENCODERS[encoding](event) == ENCODERS[encoding](event)
     assert orjson.dumps(event.fields) == before
+
+
+# Where a newer producer, or a newer stream, may put a field that this version does not know.
+_PLACES: dict[str, tuple[str | int, ...]] = {
+    "event": (),
+    "account": ("account",),
+    "actor": ("actor",),
+    "credential": ("actor", "credential"),
+    "delegate": ("actor", "on_behalf_of"),
+    "first target": ("targets", 0),
+    "last target": ("targets", -1),
+    "error": ("error",),
+    "context": ("context",),
+    "change": ("changes", 0),
+    "producer": ("producer",),
+    "location": ("location",),
+    "device": ("device",),
+    "origin": ("origin",),
+    "metadata": ("metadata",),
+}
+
+
+@pytest.mark.parametrize("place", _PLACES)
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("action", ["StorageDeleted", "Login", "UserSettingsUpdated"])
+def test_what_this_version_does_not_know_is_kept(encoding: str, place: str, action: str) -> None:
+    error = {"code": "E17", "message": "refused"}
+    fields: Any = copy.deepcopy(full(action, outcome="failure", error=error))
+    holder = fields
+    for step in _PLACES[place]:
+        holder = holder[step]
+    holder["newer"] = {"deep": ["zq-unheard-of"]}
+    before = copy.deepcopy(fields)
+    event = event_of(fields)
+    assert b"zq-unheard-of" in ENCODERS[encoding](event)
+    assert event.fields == before
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_credential_without_id_is_kept_with_what_is_unknown_of_it(encoding: str) -> None:
+    fields = full("StorageDeleted")
+    fields["actor"] = fields["actor"] | {"credential": {"type": "zq-type", "newer": "zq-newer"}}
+    encoded = ENCODERS[encoding](event_of(fields))
+    assert b"zq-type" in encoded
+    assert b"zq-newer" in encoded
+
+
+def test_a_line_has_a_text_for_every_key() -> None:
+    event = event_of(full("StorageDeleted"))
+    view = read_view(event)
+    for line in (cef, leef):
+        assert len(line._KEYS) == len(line._texts(view, event.fields))

@@ -54,7 +54,8 @@ SECRET_NAMES = [
     "api_key", "apiKey", "api-key", "APIKey", "X-Api-Key", "apikeys", "private_key",
     "aws_secret_access_key", "cookie", "Set-Cookie", "cookies", "credentials", "connection_string",
     "pin", "otp", "cvv2", "jwt", "X-Amz-Signature", "AccountKey", "secret_id", "token.value",
-    "passWord", "oauthToken", "auth_token_v2",
+    "passWord", "oauthToken", "auth_token_v2", "pass", "db_pass", "smtpPass", "PASS", "pw", "userPw",
+    "csrf", "csrfmiddlewaretoken", "xsrf_value",
 ]  # fmt: skip
 HARMLESS_NAMES = [
     "tokenizer", "author", "authors", "authorized", "keyboard", "key", "monkey", "secretary",
@@ -62,6 +63,7 @@ HARMLESS_NAMES = [
     "api_key_id", "passport", "shipping", "pin_position", "opinion", "secret_name", "spin",
     "session_id", "cookie_consent", "passwordless", "public_key", "primary_key", "keystone",
     "password_length", "tokens_used", "credential_type", "signature", "region", "authentication",
+    "passed", "pass_count", "passRate", "bypass", "passenger", "pws", "pw_changed", "csrf_enabled",
 ]  # fmt: skip
 
 
@@ -101,6 +103,12 @@ TEXTS = [
     ("npm_" + "a1B2c3" * 6, MARK),
     ("whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", MARK),
     ("whsec_" + "a/b+c/d+e/f+g/h+i/j+", MARK),
+    ("key SK" + "0a1b2c3d" * 4 + ".", "key [redacted]."),
+    ("/bot" + "110201543:AA" + "HdqTcvCH1vGWJxfSeofSAs0K5PALDsaw_" + "/getMe", "/bot[redacted]/getMe"),
+    ("M" + "TIzNDU2Nzg5MDEyMzQ1Njc4" + "x.GaBcDe." + "aB3_" * 8, MARK),
+    ("https://discord.com/api/webhooks/123456/" + "aB3_" * 16, "https://discord.com/api/webhooks/123456/[redacted]"),
+    ("discordapp.com/api/v10/webhooks/1/" + "aB3-" * 16, "discordapp.com/api/v10/webhooks/1/[redacted]"),
+    ("user=ann&pass=hunter2&x=1", "user=ann&pass=[redacted]&x=1"),
     (f"a\n{PEM}\nb", f"a\n{MARK}\nb"),
     (PEM[:50], MARK),
     ("card 4111 1111 1111 1111 ok", "card [redacted] ok"),
@@ -143,6 +151,8 @@ def test_a_secret_by_its_form_is_replaced_and_nothing_else(text: str, shown: str
         "global-infrastructure-settings", "npm_config_registry_of_the_team", "x=1&y=2", "eyJ",
         "tokenizer=fast", "9999999999999999", "some-long-slug-of-a-page-with-many-words",
         "550e8400-e29b-41d4-a716-446655440000", "1.4111111111111111", "[redacted]",
+        "AC" + "0a1b2c3d" * 4, "TASK" + "0a1b2c3d" * 4, "SK" + "0a1b2c3d" * 5, "12345678:AAPL",
+        "https://discord.com/api/v10/channels", "compass=north", "tests: 12 passed", "bypass: on",
     ],
 )  # fmt: skip
 def test_a_text_without_a_secret_survives(text: str) -> None:
@@ -308,6 +318,8 @@ SECRETS = st.one_of(
     ALNUM.map("xoxb-{}".format),
     ALNUM.map("sk_live_{}".format),
     ALNUM.map("whsec_{}".format),
+    st.text("0123456789abcdef", min_size=32, max_size=32).map("SK{}".format),
+    st.text("abcXYZ012_-", min_size=33, max_size=33).map("110201543:AA{}".format),
     st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=16, max_size=16).map("AKIA{}".format),
     st.binary(min_size=60, max_size=90).map(_jwt),
     st.binary(min_size=40, max_size=90).map(

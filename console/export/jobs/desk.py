@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
-from auditbus.console.access import Caller, Principal, Recorder, Role
+from auditbus.console.access import Caller, Principal, Recorder
 from auditbus.console.export.errors import ExportsFull, TooManyExports
 from auditbus.console.export.jobs.job import Job, Progress, State
+from auditbus.console.export.jobs.recording import failed_event, record_job
 from auditbus.console.export.jobs.shelf import Shelf
 from auditbus.console.export.jobs.writing import write_job
 from auditbus.console.export.manifest import Manifest
-from auditbus.console.export.request import ExportRequest, described, rfc3339
+from auditbus.console.export.request import ExportRequest
 from auditbus.console.query.connection import explained
 from auditbus.runtime.logging import get_logger
 from auditbus.runtime.settings import Settings
@@ -164,7 +164,7 @@ class ExportDesk:
                     self.shelf, job, progress, self.store, self._check
                 )  # fmt: skip
             self.shelf.keep_manifest(manifest)
-            self._record(job, manifest.to_event())
+            record_job(self.recorder, job, manifest.to_event())
             self.shelf.save(job.id, progress.ended(State.FINISHED))
         except _LeftOffError:
             self._leave_off(job)
@@ -212,32 +212,8 @@ class ExportDesk:
     def _fail(self, job: Job, progress: Progress, error: str) -> None:
         _log.error("export_failed", export=job.id, reason=error)
         self.shelf.file(job.id).unlink(missing_ok=True)
-        told = {
-            "format": job.format,
-            "filters": described(job.filter),
-            "since": rfc3339(job.filter.since),
-            "until": rfc3339(job.filter.until),
-            "rows": 0,
-        }
-        event = {
-            "action": "AuditLogExported",
-            "description": f"Failed to export the audit log as {job.format}",
-            "targets": [{"type": "audit_log_export", "id": job.id, "name": job.file_name}],
-            "metadata": {"export": told},
-        }
-        self._record(job, event, error)
+        record_job(self.recorder, job, failed_event(job), error)
         self.shelf.save(job.id, replace(progress, rows=0, rows_seen=0).ended(State.FAILED, error))
-
-    def _record(self, job: Job, told: Mapping[str, Any], error: str | None = None) -> None:
-        self.recorder.record(
-            told["action"],
-            told["description"],
-            principal=Principal(job.owner, job.owner_name, Role.MEMBER),
-            caller=job.caller,
-            targets=told["targets"],
-            metadata={**told["metadata"], "scope": job.scope},
-            error=error,
-        )
 
     def _has_expired(self, job: Job, progress: Progress) -> bool:
         return not progress.state.is_unfinished and self.now() >= self.expires_at(job, progress)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from auditbus.console.access import Caller, Principal
+from auditbus.console.access import Caller, Principal, Scope, covers, visible
 from auditbus.console.export.columns import chosen_columns
 from auditbus.console.export.compression import Compression
 from auditbus.console.export.formats import Format
@@ -42,6 +42,7 @@ class Job:
 
     Attributes:
         predicate: what was wanted and might be seen when it was asked for.
+        seen: of that, what might be seen; see `shows_no_more_than`.
         link_key: signs the links to the file, in hex.
     """
 
@@ -55,6 +56,7 @@ class Job:
     compression: Compression
     filter: EventFilter
     predicate: Predicate
+    seen: Predicate
     limit: int | None
     created_at: datetime
     link_key: str = field(repr=False)
@@ -80,10 +82,15 @@ class Job:
             compression=request.compression,
             filter=request.filter,
             predicate=request.predicate,
+            seen=_seen(principal, scope),
             limit=request.limit,
             created_at=datetime.now(UTC),
             link_key=secrets.token_hex(_LINK_KEY_BYTES),
         )
+
+    def shows_no_more_than(self, principal: Principal) -> bool:
+        """Tell whether `principal` may see now all that this export was allowed to show."""
+        return covers(_seen(principal, self.scope), self.seen)
 
     @property
     def request(self) -> ExportRequest:
@@ -102,6 +109,11 @@ class Job:
     def file_name(self) -> str:
         """What the file is called where it is taken to."""
         return f"audit-log-{self.created_at:%Y%m%dT%H%M%SZ}.{self.format}{self.compression.suffix}"
+
+
+def _seen(principal: Principal, scope: str) -> Predicate:
+    """Return what may be seen in `scope`, which is empty for who may see nothing."""
+    return visible(principal, Scope(scope)) if scope else Predicate("false")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from auditbus.console.export.jobs.job import Job, Progress
 from auditbus.console.export.manifest import Manifest
-from auditbus.runtime.atomic_file import whole_file
+from auditbus.runtime.atomic_file import write_atomically
 from auditbus.runtime.logging import get_logger
 
 __all__ = ["Shelf"]
@@ -46,10 +46,10 @@ class Shelf:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         new = self._directory / f".new-{job.id}"
         new.mkdir(mode=0o700)
-        _write(new / _JOB, _JOBS.dump_json(job))
-        _write(new / _PROGRESS, _PROGRESSES.dump_json(progress))
+        write_atomically(new / _JOB, _JOBS.dump_json(job))
+        write_atomically(new / _PROGRESS, _PROGRESSES.dump_json(progress))
         if manifest is not None:
-            _write(new / _MANIFEST, manifest.to_json())
+            write_atomically(new / _MANIFEST, manifest.to_json())
         new.rename(self._at(job.id))
 
     def ids(self) -> list[str]:
@@ -68,7 +68,7 @@ class Shelf:
 
     def save(self, export_id: str, progress: Progress) -> None:
         """Remember how far it is. Raises FileNotFoundError where it was deleted meanwhile."""
-        _write(self._at(export_id) / _PROGRESS, _PROGRESSES.dump_json(progress))
+        write_atomically(self._at(export_id) / _PROGRESS, _PROGRESSES.dump_json(progress))
 
     def file(self, export_id: str) -> Path:
         """Return where its file lies."""
@@ -76,7 +76,7 @@ class Shelf:
 
     def keep_manifest(self, manifest: Manifest) -> None:
         """Put it beside the file that it describes."""
-        _write(self._at(manifest.export_id) / _MANIFEST, manifest.to_json())
+        write_atomically(self._at(manifest.export_id) / _MANIFEST, manifest.to_json())
 
     def manifest(self, export_id: str) -> bytes | None:
         """Return it as it is read; None where there is none yet."""
@@ -139,11 +139,6 @@ def _lock(file: IO[bytes], how: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _write(path: Path, content: bytes) -> None:
-    with whole_file(path) as file:
-        file.write(content)
 
 
 def _read(path: Path, kind: TypeAdapter[_Kind]) -> _Kind | None:

@@ -79,7 +79,7 @@ class _Writing:
                 break
             self._add(chain(begins, stream.slice_chunks(part)), digest, stream)
             self._save(stream, self.progress.slices + 1)
-        self._add(chain(begins, [writer.end()]), digest, stream)
+        self._add(chain(begins, [writer.end(self.client)]), digest, stream)
         if not self.file.tell():  # of nothing, an empty stream: gunzip refuses an empty file
             self._write(compressed((), job.compression), digest, stream)
         self._save(stream, self.progress.slices)

@@ -19,7 +19,7 @@ _DESCRIPTIONS = {
 READING: dict[int | str, dict[str, Any]] = {
     status: answer | {"description": _DESCRIPTIONS.get(int(status), answer["description"])}
     for status, answer in REFUSALS.items()
-    if status != 403  # noqa: PLR2004  # who may see nothing sees nothing
+    if status not in {403, 413}  # who may see nothing sees nothing; nobody sends a body
 }
 """How every one of them may answer instead."""
 

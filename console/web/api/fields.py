@@ -47,6 +47,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     400: _answer("The request is no valid JSON"),
     401: _answer("Not signed in"),
     403: _answer("Only administrators may do this"),
+    413: _answer("The body is larger than 1 MiB"),
     422: _answer("A field is wrong; `field` names it"),
     429: _answer("Too many failed sign-ins"),
     503: _answer("The store does not answer"),

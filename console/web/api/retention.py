@@ -1,4 +1,4 @@
-"""`/api/v1/retention` and `/api/v1/holds`: how long what is kept. Administrators only."""
+"""`/api/v1/retention`: how long what is kept. Administrators only."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from auditbus.console.query.connection import explained
 from auditbus.console.retention import (
     DEFAULT_DAYS,
     MAX_DAYS,
     MIN_DAYS,
-    Hold,
     NotConfirmed,
     Step,
     cancel_change,
@@ -21,11 +20,7 @@ from auditbus.console.retention import (
     days_of,
     forecast,
     going,
-    hold_history,
-    list_holds,
     list_retention,
-    release_hold,
-    set_hold,
     waiting_changes,
 )
 from auditbus.console.web.api.fields import NOT_FOUND, REFUSALS, Body, Text
@@ -34,7 +29,7 @@ from auditbus.console.web.problems import PROBLEM_JSON, Problem
 from auditbus.console.web.retention_record import RecordOf
 from auditbus.console.web.services import Services, ServicesOf
 
-__all__ = ["grace_of", "router"]
+__all__ = ["router"]
 
 router = APIRouter(tags=["retention"], responses=REFUSALS)
 _Days = Annotated[int, Field(ge=MIN_DAYS, le=MAX_DAYS)]
@@ -144,7 +139,7 @@ def preview(
     """Count what a period would delete. Nothing is changed."""
     with explained(services.settings.clickhouse):
         before = days_of(services.store, account)
-        at = datetime.now(UTC) + (grace_of(services) if days < before else timedelta(0))
+        at = datetime.now(UTC) + (_grace(services) if days < before else timedelta(0))
         found = going(services.store, account, days, at)
     return PreviewAnswer(
         account=account, days_before=before, days=days, at=at,
@@ -187,7 +182,7 @@ def set_period(
         with explained(services.settings.clickhouse):
             done = change_period(
                 services.store, asked.account, asked.days, by=administrator.id, now=now,
-                grace=grace_of(services), record=record, confirmed=asked.confirm,
+                grace=_grace(services), record=record, confirmed=asked.confirm,
             )  # fmt: skip
     except NotConfirmed as error:
         raise Problem(409, str(error), field="confirm") from None
@@ -210,92 +205,5 @@ def cancel_waiting(
             raise Problem(404, "No change of this account waits.")
 
 
-class NewHold(Body):
-    """What to hold: what all that is given covers together; at least one of them."""
-
-    account: Text | None = None
-    """Id of an account."""
-    user: Text | None = None
-    """Id of a user: as the actor, the one acted for, or a target."""
-    since: AwareDatetime | None = None
-    """Events that happened from then on."""
-    until: AwareDatetime | None = None
-    """Events that happened before then."""
-    reason: Text
-    """Why, for the record."""
-
-
-class HoldAnswer(BaseModel):
-    """A hold; `released_at` is null while it is in force."""
-
-    id: str
-    account: str
-    user: str
-    since: datetime | None
-    until: datetime | None
-    reason: str
-    set_by: str
-    set_at: datetime
-    released_by: str | None
-    released_at: datetime | None
-
-
-class HoldsAnswer(BaseModel):
-    """Holds, the oldest first."""
-
-    holds: list[HoldAnswer]
-
-
-@router.get("/holds")
-def holds(_: AdministratorOf, services: ServicesOf, released: bool = False) -> HoldsAnswer:
-    """List the holds in force; with `released=true` also those that were released."""
-    with explained(services.settings.clickhouse):
-        found = hold_history(services.store) if released else list_holds(services.store)
-    return HoldsAnswer(holds=[_answer(hold) for hold in found])
-
-
-@router.post("/holds", status_code=201)
-def create_hold(
-    asked: NewHold, administrator: AdministratorOf, services: ServicesOf, record: RecordOf
-) -> HoldAnswer:
-    """Hold stored and new events: none of them expires until the hold is released."""
-    try:
-        with explained(services.settings.clickhouse):
-            hold = set_hold(
-                services.store, account=asked.account or "", user=asked.user or "",
-                since=asked.since, until=asked.until, reason=asked.reason,
-                by=administrator.id, now=datetime.now(UTC), record=record,
-            )  # fmt: skip
-    except ValueError as error:
-        raise Problem(422, str(error)) from None
-    return _answer(hold)
-
-
-@router.delete("/holds/{id_}", status_code=204, responses=NOT_FOUND)
-def delete_hold(
-    id_: str, administrator: AdministratorOf, services: ServicesOf, record: RecordOf
-) -> None:
-    """Release a hold. Who set it, who released it, when and why stays on record."""
-    with explained(services.settings.clickhouse):
-        if release_hold(services.store, id_, by=administrator.id, record=record) is None:
-            raise Problem(404, "There is no such hold.")
-
-
-def grace_of(services: Services) -> timedelta:
-    """Return how long a shorter period waits."""
+def _grace(services: Services) -> timedelta:
     return timedelta(hours=services.settings.console.retention_grace_hours)
-
-
-def _answer(hold: Hold) -> HoldAnswer:
-    return HoldAnswer(
-        id=hold.id,
-        account=hold.account,
-        user=hold.user,
-        since=hold.since,
-        until=hold.until,
-        reason=hold.reason,
-        set_by=hold.set_by,
-        set_at=hold.set_at,
-        released_by=hold.changed_by if hold.gone else None,
-        released_at=hold.changed_at if hold.gone else None,
-    )

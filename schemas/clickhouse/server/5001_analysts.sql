@@ -1,6 +1,6 @@
 -- What an analyst may do on a ClickHouse server: read the rows of the accounts granted, within
 -- limits. Applied only where the migrating user may create roles; the embedded engine has none.
--- To let somebody in: docs/analysts.md. IF NOT EXISTS throughout: what an operator has altered
+-- To let somebody in: docs/sql-clients.md. IF NOT EXISTS throughout: what an operator has altered
 -- since (a quota, a limit) is kept.
 
 -- Who may see which account; '*' is every account. Only administrators write here.

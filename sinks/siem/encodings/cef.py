@@ -11,7 +11,6 @@ What the dictionary has no key for stands in custom keys, which begin with `audi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -26,7 +25,6 @@ from auditbus.sinks.siem.encodings.text import (
     NOBODY,
     NOWHERE,
     Line,
-    Pair,
     cut,
     first_user,
     joined,
@@ -36,6 +34,7 @@ from auditbus.sinks.siem.encodings.view import (
     View,
     address,
     epoch_ms,
+    finer_time,
     read_view,
     received_ms,
     to_json,
@@ -46,7 +45,7 @@ __all__ = ["cef_encoder"]
 _NAME_CHARS = 512
 _STRING_CHARS = 1_023  # of most keys
 _LONG_CHARS = 4_000  # of cs1 to cs6
-# What stands before each text, in the order of `_pairs`. A custom field brings its label.
+# What stands before each text, in the order of `_texts`. A custom field brings its label.
 _KEYS = (
     " suid=",
     " suser=",
@@ -73,6 +72,7 @@ _KEYS = (
     " sourceServiceName=",
     " cs5Label=changes cs5=",
     " cs6Label=metadata cs6=",
+    " auditbusOccurredAt=",
     " auditbusUnmapped=",
 )
 _IN_HEADER = {
@@ -120,7 +120,7 @@ def cef_encoder(catalogue: Catalogue) -> Encoder:
         # The last value's trailing spaces would be lost: an id has none.
         return (
             f"{before}{name}{after}{times} outcome={view.effective_outcome}"
-            f"{_values.write(_pairs(view, event.fields), event.value)} externalId={view.id}"
+            f"{_values.write(_KEYS, _texts(view, event.fields), event.value)} externalId={view.id}"
         ).encode()
 
     return encode
@@ -133,8 +133,8 @@ def _name(text: str) -> str:
     return text.translate(_IN_HEADER)
 
 
-def _pairs(view: View, fields: dict[str, Any]) -> Iterator[Pair]:
-    """Return every key with its text, or with nothing. One display: quicker than many appends."""
+def _texts(view: View, fields: dict[str, Any]) -> tuple[object, ...]:
+    """Return the text of every key, or nothing. One display: quicker than many appends."""
     actor, context = view.actor or NOBODY, view.context or NOWHERE
     credential, delegate = actor.credential, actor.on_behalf_of
     account, producer, error = view.account, view.producer, view.error
@@ -143,35 +143,32 @@ def _pairs(view: View, fields: dict[str, Any]) -> Iterator[Pair]:
     ip_is_v6 = ip is not None and ":" in ip  # `src` holds an IPv4 address only
     rest = IN_LINES.rest(view, fields)
     user = first_user(targets) if targets else None
-    return zip(
-        _KEYS,
-        (
-            actor.id,
-            actor.name or actor.email,
-            view.actor and actor.type,
-            actor.email,
-            credential and party(credential.type, credential.id, None),
-            delegate and party(delegate.type, delegate.id, delegate.name),
-            account and account.id,
-            account and account.name,
-            targets and joined(targets),
-            user and user.id,
-            user and user.name,
-            None if ip_is_v6 else ip,
-            ip if ip_is_v6 else None,
-            None if ip == context.ip else context.ip,
-            context.forwarded_for and ", ".join(context.forwarded_for),
-            context.user_agent,
-            context.request_id,
-            context.session_id,
-            context.trace_id,
-            error and ": ".join(filter(None, (error.code, error.message))),
-            place and place.label,
-            device and device.label,
-            producer and producer.service,
-            view.changes and to_json(fields["changes"]).decode(),
-            view.metadata and to_json(view.metadata).decode(),
-            rest and to_json(rest).decode(),
-        ),
-        strict=True,
+    return (
+        actor.id,
+        actor.name or actor.email,
+        view.actor and actor.type,
+        actor.email,
+        credential and party(credential.type, credential.id, None),
+        delegate and party(delegate.type, delegate.id, delegate.name),
+        account and account.id,
+        account and account.name,
+        targets and joined(targets),
+        user and user.id,
+        user and user.name,
+        None if ip_is_v6 else ip,
+        ip if ip_is_v6 else None,
+        None if ip == context.ip else context.ip,
+        context.forwarded_for and ", ".join(context.forwarded_for),
+        context.user_agent,
+        context.request_id,
+        context.session_id,
+        context.trace_id,
+        error and ": ".join(filter(None, (error.code, error.message))),
+        place and place.label,
+        device and device.label,
+        producer and producer.service,
+        view.changes and to_json(fields["changes"]).decode(),
+        view.metadata and to_json(view.metadata).decode(),
+        finer_time(view),
+        rest and to_json(rest).decode(),
     )

@@ -15,6 +15,7 @@ from auditbus.schemas.enriched import Device, Location
 from auditbus.schemas.event import Actor, Context, ProducerStamp, Target
 from auditbus.schemas.timestamps import format_epoch_ms
 from auditbus.sinks.siem.encodings.classification import Kind, look_up
+from auditbus.sinks.siem.encodings.ecs_origin import LONG, add_device, add_location
 from auditbus.sinks.siem.encodings.event import Encoder, Event
 from auditbus.sinks.siem.encodings.remainder import Mapped
 from auditbus.sinks.siem.encodings.severities import SEVERITY_NUMBERS
@@ -31,19 +32,6 @@ __all__ = ["ECS_VERSION", "ecs_encoder"]
 
 ECS_VERSION = "9.4.0"
 
-_LONG = range(-(2**63), 2**63)  # what Elasticsearch's type `long` holds
-_MAX_LATITUDE, _MAX_LONGITUDE = 90, 180  # a geo_point beyond them is refused
-_SYSTEMS = {  # user_agent.os.type, where ECS has a word for it
-    "windows": "windows",
-    "mac os x": "macos",
-    "macos": "macos",
-    "linux": "linux",
-    "ubuntu": "linux",
-    "debian": "linux",
-    "fedora": "linux",
-    "android": "android",
-    "ios": "ios",
-}
 _MAPPED = Mapped(
     whole=(
         *("id", "schema_version", "action", "occurred_at", "description", "outcome"),
@@ -109,7 +97,8 @@ def _body(view: View, event: Event, kind: Kind, about: dict[str, Any]) -> dict[s
         "operation": kind.operation,
         "severity": kind.severity,
     }
-    users: list[str | None] = []
+    # The keys are every name of a person, in this order and each once.
+    users: dict[str | None, None] = {}
     body: dict[str, Any] = {
         "@timestamp": view.occurred_at,
         "message": view.description or kind.description,
@@ -121,11 +110,11 @@ def _body(view: View, event: Event, kind: Kind, about: dict[str, Any]) -> dict[s
         body["user"] = _user(view.actor, own, users)
     if view.targets:
         _add_targets(view.targets, body, own, users)
-    ips = _add_context(view.context, body, own) if view.context else []
+    ips = _add_context(view.context, body, own) if view.context else {}
     if view.location:
-        _add_location(view.location, body, own)
+        add_location(view.location, event, body, own)
     if view.device:
-        _add_device(view.device, body, own)
+        add_device(view.device, event, body, own)
     if error := view.error:
         body["error"] = {
             name: text for name, text in (("code", error.code), ("message", error.message)) if text
@@ -139,7 +128,7 @@ def _body(view: View, event: Event, kind: Kind, about: dict[str, Any]) -> dict[s
     return body
 
 
-def _user(actor: Actor, own: dict[str, Any], users: list[str | None]) -> dict[str, Any]:
+def _user(actor: Actor, own: dict[str, Any], users: dict[str | None, None]) -> dict[str, Any]:
     user: dict[str, Any] = {}
     if actor.id:
         user["id"] = actor.id
@@ -147,14 +136,14 @@ def _user(actor: Actor, own: dict[str, Any], users: list[str | None]) -> dict[st
         user["name"] = actor.name
     if actor.email:
         user["email"] = actor.email
-    users += (actor.id, actor.name, actor.email)
+    users[actor.id] = users[actor.name] = users[actor.email] = None
     who: dict[str, Any] = {"type": actor.type}
     own["actor"] = who
     if credential := actor.credential:
         who["credential"] = _named(credential.type, credential.id, None)
     if delegate := actor.on_behalf_of:
         user["effective"] = _named(None, delegate.id, delegate.name)
-        users += (delegate.id, delegate.name)
+        users[delegate.id] = users[delegate.name] = None
         if delegate.type:
             who["on_behalf_of"] = {"type": delegate.type}
     return user
@@ -172,27 +161,29 @@ def _named(type_name: str | None, uid: str | None, name: str | None) -> dict[str
 
 
 def _add_targets(
-    targets: list[Target], body: dict[str, Any], own: dict[str, Any], users: list[str | None]
+    targets: list[Target], body: dict[str, Any], own: dict[str, Any], users: dict[str | None, None]
 ) -> None:
     own["targets"] = [_named(one.type, one.id, one.name) for one in targets]
     for target in targets:
         if target.type == "user":
             body.setdefault("user", {})["target"] = _named(None, target.id, target.name)
-            users += (target.id, target.name)
+            users[target.id] = users[target.name] = None
             return
 
 
-def _add_context(context: Context, body: dict[str, Any], own: dict[str, Any]) -> list[str | None]:
-    """Return the addresses in it."""
-    ips: list[str | None] = []
+def _add_context(
+    context: Context, body: dict[str, Any], own: dict[str, Any]
+) -> dict[str | None, None]:
+    """Return the addresses in it, as keys."""
+    ips: dict[str | None, None] = {}
     if context.ip:
         body["source"] = source = {"address": context.ip}
         if ip := address(context.ip):
             source["ip"] = ip
-            ips.append(ip)
+            ips[ip] = None
     if context.forwarded_for:
         own["forwarded_for"] = context.forwarded_for
-        ips += map(address, context.forwarded_for)
+        ips.update(dict.fromkeys(map(address, context.forwarded_for)))
     if context.user_agent:
         body["user_agent"] = {"original": context.user_agent}
     if context.request_id:
@@ -202,76 +193,6 @@ def _add_context(context: Context, body: dict[str, Any], own: dict[str, Any]) ->
     if context.session_id:
         own["session_id"] = context.session_id
     return ips
-
-
-def _add_location(place: Location, body: dict[str, Any], own: dict[str, Any]) -> None:
-    geo: dict[str, Any] = {}
-    if place.country_code:
-        geo["country_iso_code"] = place.country_code
-    if place.country:
-        geo["country_name"] = place.country
-    if place.region:
-        geo["region_name"] = place.region
-    if place.city:
-        geo["city_name"] = place.city
-    if place.label:
-        geo["name"] = place.label
-    if point := _point(place.latitude, place.longitude):
-        geo["location"] = point
-    if geo:
-        body.setdefault("source", {})["geo"] = geo
-    if place.database:
-        own["location"] = {"database": place.database}
-    if network := _network(place):
-        body.setdefault("source", {})["as"] = network
-
-
-def _point(latitude: float | None, longitude: float | None) -> dict[str, float] | None:
-    if latitude is None or longitude is None:
-        return None
-    if abs(latitude) > _MAX_LATITUDE or abs(longitude) > _MAX_LONGITUDE:
-        return None
-    return {"lat": latitude, "lon": longitude}
-
-
-def _network(place: Location) -> dict[str, Any]:
-    network: dict[str, Any] = {}
-    if place.asn is not None and place.asn in _LONG:
-        network["number"] = place.asn
-    if place.as_organization:
-        network["organization"] = {"name": place.as_organization}
-    return network
-
-
-def _add_device(device: Device, body: dict[str, Any], own: dict[str, Any]) -> None:
-    agent = body.setdefault("user_agent", {})
-    if device.browser:
-        agent["name"] = device.browser
-    if device.browser_version:
-        agent["version"] = device.browser_version
-    if device.os:
-        agent["os"] = _system(device.os, device.os_version)
-    if device.model:
-        agent["device"] = {"name": device.model}
-    left: dict[str, Any] = {}
-    own["device"] = left
-    if device.type:
-        left["type"] = device.type
-    if device.brand:
-        left["brand"] = device.brand
-    if device.label:
-        left["label"] = device.label
-    if device.is_bot is not None:
-        left["is_bot"] = device.is_bot
-
-
-def _system(name: str, version: str | None) -> dict[str, str]:
-    system = {"name": name}
-    if version:
-        system["version"] = version
-    if word := _SYSTEMS.get(name.lower()):
-        system["type"] = word
-    return system
 
 
 def _add_service(
@@ -289,20 +210,22 @@ def _add_service(
     if producer.epoch is not None:
         own["producer_epoch"] = str(producer.epoch)
     if producer.seq is not None:
-        if producer.seq in _LONG:
+        if producer.seq in LONG:
             about["sequence"] = producer.seq
         else:
             own["producer_seq"] = str(producer.seq)
 
 
-def _add_related(body: dict[str, Any], users: list[str | None], ips: list[str | None]) -> None:
-    related = {}
-    if names := list(dict.fromkeys(filter(None, users))):
-        related["user"] = names
-    if addresses := list(dict.fromkeys(filter(None, ips))):
-        related["ip"] = addresses
-    if related:
-        body["related"] = related
+def _add_related(
+    body: dict[str, Any], users: dict[str | None, None], ips: dict[str | None, None]
+) -> None:
+    for names in (users, ips):
+        names.pop(None, None)
+        names.pop("", None)
+    if users:
+        body["related"] = {"user": list(users), "ip": list(ips)} if ips else {"user": list(users)}
+    elif ips:
+        body["related"] = {"ip": list(ips)}
 
 
 def _add_anything(view: View, fields: dict[str, Any], own: dict[str, Any]) -> None:

@@ -99,10 +99,10 @@ def _body(view: View, event: Event, kind: Kind) -> dict[str, Any]:
             body["actor"]["session"] = {"uid": context.session_id}
         if request := _request(context, rest):
             body["http_request"] = request
-    if endpoint := origin_of(view, rest):
+    if endpoint := origin_of(view, event, rest):
         body["src_endpoint"] = endpoint
     SUBJECTS[kind.ocsf_class](body, view, kind)
-    if view.targets and (len(view.targets) > _TARGETS_MAPPED[kind.ocsf_class] or not view.is_plain):
+    if view.targets and len(view.targets) > _TARGETS_MAPPED[kind.ocsf_class]:
         rest["targets"] = event.fields["targets"]
     if view.actor and (delegate := view.actor.on_behalf_of):
         body["observables"] = _observables(delegate)
@@ -175,7 +175,8 @@ def _user(actor: Actor | None, rest: dict[str, Any]) -> dict[str, Any]:
                 programmatic["type"] = credential.type
             user["programmatic_credentials"] = [programmatic]
         elif credential.type:
-            rest.setdefault("actor", {})["credential"] = {"type": credential.type}
+            actor_rest = rest.setdefault("actor", {})
+            actor_rest.setdefault("credential", {})["type"] = credential.type
     return user
 
 
@@ -189,7 +190,7 @@ def _request(context: Context, rest: dict[str, Any]) -> dict[str, Any]:
         forwarded = [ip for ip in map(address, context.forwarded_for) if ip]
         if len(forwarded) == len(context.forwarded_for):
             request["x_forwarded_for"] = forwarded
-        else:
+        if forwarded != context.forwarded_for:  # a port, another spelling, or no address
             rest.setdefault("context", {})["forwarded_for"] = context.forwarded_for
     return request
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
+from auditbus.schemas.event import Credential, Delegate, Target
 from auditbus.sinks.siem.encodings.view import PARTS, View
 
 __all__ = ["IN_LINES", "Mapped"]
+
+
+# The objects within an object: of what is mapped of them, all is.
+_NESTED = {
+    "actor": {
+        "credential": Credential.__struct_fields__,
+        "on_behalf_of": Delegate.__struct_fields__,
+    }
+}
 
 
 class Mapped:
@@ -33,27 +43,37 @@ class Mapped:
         The result's outer two levels are new where a part is mapped; else they are those of
         `fields`, and not to be changed.
         """
-        rest: dict[str, Any] = {}
-        for name in self._kept:
-            if value := fields.get(name):
-                rest[name] = value
-        if view.is_plain:  # nothing unknown in it: quicker
-            for name, part in self._left:
-                if (value := fields.get(name)) and (left := value.get(part)):
-                    rest.setdefault(name, {})[part] = left
+        rest = {name: value for name in self._kept if (value := fields.get(name))}
+        if not view.is_plain:
+            self._add_unknown(rest, fields)
             return rest
+        for name, part in self._left:  # nothing unknown in it: quicker
+            if (value := fields.get(name)) and (left := value.get(part)):
+                rest.setdefault(name, {})[part] = left
+        return rest
+
+    def _add_unknown(self, rest: dict[str, Any], fields: Mapping[str, Any]) -> None:
+        """Add what is not mapped, looking at every name: a newer producer sends more than we know.
+
+        Targets are kept whole where one of them has more: what it belongs to would not be told.
+        """
         for name, parts in self._parts.items():
-            if left := {
-                key: value
-                for key, value in (fields.get(name) or {}).items()
-                if value is not None and key not in parts
-            }:
+            known = fields.get(name) or {}
+            left = _beside(known, parts)
+            for key, names in _NESTED.get(name, {}).items():
+                if key in parts and (more := _beside(known.get(key), names)):
+                    left[key] = more
+            if left:
                 rest[name] = left
-        return rest | {
-            name: value
-            for name, value in fields.items()
-            if value is not None and name not in self._known
-        }
+        rest |= _beside(fields, self._known)
+        targets = fields.get("targets") or ()
+        if any(_beside(target, Target.__struct_fields__) for target in targets):
+            rest["targets"] = targets
+
+
+def _beside(value: Mapping[str, Any] | None, names: Container[str]) -> dict[str, Any]:
+    """Return what is in an object beside `names`."""
+    return {key: one for key, one in (value or {}).items() if one is not None and key not in names}
 
 
 IN_LINES = Mapped(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
-from operator import itemgetter
+from collections.abc import Mapping, Sequence
+from itertools import compress
 from types import MappingProxyType
 
 from auditbus.schemas.event import Actor, Context, Target
@@ -16,15 +15,11 @@ __all__ = [
     "NOWHERE",
     "TRUNCATED",
     "Line",
-    "Pair",
     "cut",
     "first_user",
     "joined",
     "party",
 ]
-
-Pair = tuple[str, object]
-"""What stands before a text, and the text, or what is false: then neither is written."""
 
 NOBODY, NOWHERE = Actor(type="system"), Context()
 """Stand in for what an event has not."""
@@ -39,7 +34,6 @@ CONTROLS: Mapping[int, str] = dict.fromkeys(
 may end a line at any of them, and no format of one line can carry them."""
 
 
-_text_of = itemgetter(1)
 _SEPARATOR = "\0"
 _CONTROL_MARKS = (0x09, 0x0A, 0x0D, 0x7F)
 
@@ -50,7 +44,9 @@ def cut(text: str, limit: int) -> str:
 
 
 class Line:
-    """Writes pairs as one line, texts escaped by a table for `str.translate` with `CONTROLS` in it.
+    """Writes keys and texts as one line, escaping by a table for `str.translate`.
+
+    `CONTROLS` is part of the table.
 
     Most events have nothing to escape. Their JSON tells so by itself: without a backslash there is
     no backslash and no ASCII control character in any text of it, and the rest is a byte or two to
@@ -84,12 +80,15 @@ class Line:
         self._max_chars = max_chars
         self._limits = limits
 
-    def write(self, pairs: Iterable[Pair], source: bytes) -> str:
-        """Return the pairs that have a text, as they are to be sent.
+    def write(self, keys: Sequence[str], texts: Sequence[object], source: bytes) -> str:
+        """Return the texts that there are, each behind its key, as they are to be sent.
 
-        `source` is the event as JSON, from which all that is no constant comes.
+        `keys` is what stands before each of `texts`; of a false one neither is written. `source` is
+        the event as JSON, from which all that is no constant comes.
         """
-        flat: list[str] = list(chain.from_iterable(filter(_text_of, pairs)))  # type: ignore[arg-type]  # no pair of None is left
+        found: list[str] = list(filter(None, texts))  # type: ignore[arg-type]  # what is true is text
+        flat = found + found
+        flat[::2], flat[1::2] = compress(keys, texts), found
         line = "".join(flat)
         if self._is_long(line, flat):
             keys, texts = flat[::2], flat[1::2]

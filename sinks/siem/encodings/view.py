@@ -30,11 +30,21 @@ from auditbus.schemas.event import (
     Target,
 )
 from auditbus.schemas.ids import is_uuid7
+from auditbus.schemas.resolved import resolved
 from auditbus.schemas.timestamps import parse_rfc3339
 from auditbus.schemas.validation import explain_mismatch
 from auditbus.sinks.siem.encodings.event import Event, Unencodable
 
-__all__ = ["PARTS", "View", "address", "epoch_ms", "read_view", "received_ms", "to_json"]
+__all__ = [
+    "PARTS",
+    "View",
+    "address",
+    "epoch_ms",
+    "finer_time",
+    "read_view",
+    "received_ms",
+    "to_json",
+]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SDK_FORM_CHARS = len("2026-11-22T10:00:00.123Z")
@@ -42,6 +52,7 @@ _OBJECT, _LIST = (dict, type(None)), (list, type(None))
 _milliseconds = {f"{ms:03}": ms for ms in range(1_000)}
 
 
+@resolved
 class View(AuditEvent, frozen=True, kw_only=True):
     """An event, with what the stream adds where it is there."""
 
@@ -99,6 +110,7 @@ class _Device(Device, frozen=True, forbid_unknown_fields=True, gc=False):
     pass
 
 
+@resolved
 class _PlainView(View, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """An event as most are: with nothing that the types do not name. Proved while it is read."""
 
@@ -160,6 +172,11 @@ def _read_any(event: Event) -> View:
 def epoch_ms(view: View) -> int:
     """Return `occurred_at` in milliseconds since 1970; raises Unencodable where it is no time."""
     return _epoch_ms(view.occurred_at, "occurred_at")
+
+
+def finer_time(view: View) -> str | None:
+    """Return `occurred_at` as it came where it may say more than milliseconds do; else None."""
+    return view.occurred_at if len(view.occurred_at) > _SDK_FORM_CHARS else None
 
 
 def received_ms(view: View, event: Event) -> int | None:
