@@ -43,6 +43,15 @@ def test_the_columns_are_those_of_the_product_page_newest_first(visit: Open) -> 
     expect(page.get_by_role("link", name="Export to CSV")).to_be_visible()
 
 
+def test_the_log_is_found_in_the_navigation_sidebar(visit: Open) -> None:
+    page = visit("/?since=7d")
+    link = page.get_by_role("navigation", name="Main").get_by_role("link", name="Audit log")
+    expect(link).to_have_attribute("aria-current", "page")
+    link.click()
+    page.wait_for_url(lambda url: "since" not in url)
+    expect(page.locator("#rows > tr").first).to_be_visible()
+
+
 def test_search_asks_the_whole_range_and_has_an_address(visit: Open) -> None:
     page = visit()
     assert not any("Moved storage number" in text for text in texts(page, "description"))

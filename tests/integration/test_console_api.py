@@ -234,6 +234,9 @@ def test_of_copies_the_first_received_counts(
     assert ids(api, account=account, action="Logout") == []
     assert ids(api, account=account, limit=1) == [first["id"]]
     assert ids(api, account=account) == [first["id"], other["id"]]
+    for _ in range(3):  # copies alone would fill the page
+        put(store, first)
+    assert ids(api, account=account, limit=2) == [first["id"], other["id"]]
 
 
 @pytest.fixture(scope="module")

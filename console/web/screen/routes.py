@@ -59,10 +59,9 @@ def log(request: Request, frame: FrameOf, services: ServicesOf) -> Response:
                 older_than=wanted.older_than,
                 newer_than=wanted.newer_than,
             )
-            if frame.view.one("counts"):
+            numbers = _counter.known(_key(frame))
+            if numbers is None and frame.view.one("counts"):
                 numbers = _begin(frame, services, wanted).numbers()
-            else:
-                numbers = _counter.known(_key(frame))
     except (ClickHouseUnreachable, StoreRefused) as error:
         context["failure"] = error
         return _answer(request, "log.html", 503, context)
