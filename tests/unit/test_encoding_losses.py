@@ -41,8 +41,6 @@ _FIXED = {("id",), ("schema_version",), ("action",), ("category",), ("operation"
 _ADDRESSES = ["203.0.113.9", "198.51.100.7:8443", "[2001:DB8::5]:80", "unknown-hop"]
 _TYPES = ["user", "group", "organization", "storage"]
 _kinds = st.sampled_from(
-    [*((action, None) for action in ACTIONS), *((action, words) for action, *words in CUSTOM)]
-)
     [(action, None) for action in ACTIONS] + [(a, (c, o)) for a, c, o in CUSTOM]
 )
 
