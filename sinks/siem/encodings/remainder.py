@@ -43,13 +43,19 @@ class Mapped:
         The result's outer two levels are new where a part is mapped; else they are those of
         `fields`, and not to be changed.
         """
-        rest = {name: value for name in self._kept if (value := fields.get(name))}
+        rest: dict[str, Any] = {}
+        for name in self._kept:  # quicker than a comprehension, which is a call
+            if value := fields.get(name):
+                rest[name] = value
         if not view.is_plain:
             self._add_unknown(rest, fields)
             return rest
         for name, part in self._left:  # nothing unknown in it: quicker
             if (value := fields.get(name)) and (left := value.get(part)):
-                rest.setdefault(name, {})[part] = left
+                if name in rest:
+                    rest[name][part] = left
+                else:
+                    rest[name] = {part: left}
         return rest
 
     def _add_unknown(self, rest: dict[str, Any], fields: Mapping[str, Any]) -> None:
