@@ -53,7 +53,7 @@ class Pool:
         self._workers: list[tuple[BaseProcess, Connection]] = []
         for number in range(processes):
             ours, theirs = context.Pipe()
-            process: BaseProcess = context.Process(
+            process: BaseProcess = context.Process(  # type: ignore[attr-defined]  # not in typeshed
                 target=_work, args=(theirs, preparation), name=f"prepare-{number}", daemon=True
             )
             process.start()

@@ -68,10 +68,10 @@ class Preparation:
         def prepare(content: Content | Unread | Refused) -> Outcome:
             fields: dict[str, Any] = {}
             try:
-                if type(content) is Refused:
+                if isinstance(content, Refused):
                     return content
                 record = parse(content) if isinstance(content, bytes) else content
-                if not isinstance(record, dict):
+                if isinstance(record, InvalidEvent):
                     raise record
                 fields = record if map_record is None else map_record(record, account)
                 stamped = fields.get("producer") is not None
