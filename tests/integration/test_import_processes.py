@@ -48,7 +48,7 @@ def _importing() -> Iterator[tuple[subprocess.Popen[bytes], list[int]]]:
     """A dry run that waits for more on its pipe, and its workers' process ids."""
     arguments = ["emit", "--format", "github", "--dry-run", "--processes", "2"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "auditbus.console.cli", *arguments],
+        [Path(sys.executable).with_name("auditbus"), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
