@@ -129,14 +129,14 @@ class Publisher:
             self._conclude(file, found, outcome)
 
     def _conclude(self, file: str, found: Found, outcome: Outcome) -> None:
-        if isinstance(outcome, Prepared):
+        if not isinstance(outcome, Refused):
             if self._producer is None:
                 self.tally.accepted += 1
                 return
             try:
                 delivery = self._emit(self._producer, outcome)
             except InvalidEvent as error:  # too large with the producer's stamp
-                fields = orjson.loads(outcome.assembled[0])
+                fields = orjson.loads(outcome[0][0])
                 outcome = refused(error, fields, self._preparation.format_name)
             else:
                 self.tally.accepted += 1
@@ -148,9 +148,10 @@ class Publisher:
         self._report(f"{file}{found.place} {found.number}: {outcome.reason}")
 
     def _emit(self, producer: AuditProducer, prepared: Prepared) -> Delivery:
+        assembled, stamped = prepared
         while True:
             try:
-                return producer.emit_assembled(prepared.assembled, stamped=prepared.stamped)
+                return producer.emit_assembled(assembled, stamped=stamped)
             except QueueFull:
                 self._settle()
                 time.sleep(_QUEUE_WAIT_S)  # ends: what waits is delivered, or times out
