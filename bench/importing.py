@@ -37,8 +37,8 @@ _NOTES = (
     'ndjson_gz: one record a line, gzip; array: one {"Records": [...]} on one line, not packed.',
     "one_account: all records of one AWS account, so one partition; else 50 accounts.",
     (
-        f"The workers are {usable_processors()}, one for each processor; *_one_process_*: none, all "
-        "in the reading process. A worker takes over after the first 4,000 records."
+        f"The workers are {usable_processors()}, one for each processor; *_one_process_*: none, "
+        "all in the reading process. A worker takes over after the first 4,000 records."
     ),
     "*_us: one step of it for one record, alone, the best of several runs; assemble_*: with map.",
     (

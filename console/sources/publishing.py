@@ -20,7 +20,7 @@ _QUEUE_WAIT_S = 0.02
 _SETTLE_WAIT_S = 0.01
 _SETTLE_EVERY = 256
 _BATCH_RECORDS, _BATCH_BYTES = 500, 512 * 1024
-# Until then the records are prepared here: starting the workers takes as long as some thousands.
+# Until then no worker is started: that costs as much as some thousands.
 _ALONE_RECORDS = 4_000
 
 Report = Callable[[str], None]
@@ -58,8 +58,15 @@ class Publisher:
         *,
         processes: int = 1,
         alone_records: int = _ALONE_RECORDS,
+        wait_for_workers: bool = False,
     ) -> None:
-        """More than one process: workers prepare what comes after the first `alone_records`."""
+        """More than one process: workers are started after the first `alone_records`.
+
+        They prepare what comes once they have started, which takes a second; `wait_for_workers`:
+        all that comes after.
+        """
+        self._wait_for_workers = wait_for_workers
+        self._is_shared = False
         self.tally = Tally()
         self._producer = producer
         self._preparation = preparation
@@ -80,12 +87,12 @@ class Publisher:
 
         Raises WorkerFailed.
         """
-        if self._pool is None:
-            if self._count != self._alone_records:
-                self._count += 1
-                self._conclude(file, found, self._prepare(found.content))
-                return
-            self._pool = Pool(self._preparation, self._processes)
+        if not self._is_shared:
+            self._count += 1
+            self._conclude(file, found, self._prepare(found.content))
+            if self._alone_records is not None and self._count >= self._alone_records:
+                self._share()
+            return
         self._batch.append((file, found))
         if isinstance(found.content, bytes):
             self._batch_bytes += len(found.content)
@@ -112,6 +119,13 @@ class Publisher:
         """End the workers. What they still have was neither published nor counted."""
         if self._pool is not None:
             self._pool.close()
+
+    def _share(self) -> None:
+        """Start the workers; leave the records to them once they are there."""
+        if self._pool is None:
+            self._pool = Pool(self._preparation, self._processes)
+        if self._wait_for_workers or self._count % _SETTLE_EVERY == 0:
+            self._is_shared = self._wait_for_workers or self._pool.is_ready
 
     def _send(self) -> None:
         if self._pool is None or not self._batch:

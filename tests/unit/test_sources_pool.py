@@ -77,7 +77,7 @@ def _publish(publisher: Publisher, found: Sequence[Found]) -> None:
 def test_many_processes_make_the_same_events_in_the_same_order(name: str) -> None:
     text = _text(name)
     alone = _imported(name, text)
-    together = _imported(name, text, processes=3, alone_records=100)
+    together = _imported(name, text, processes=3, alone_records=100, wait_for_workers=True)
     assert together == alone
     assert len(alone[0]) >= _COUNT - 4
     assert len(alone[1]) >= 2
@@ -91,7 +91,8 @@ def test_a_killed_worker_is_told_and_nothing_after_it_is_published() -> None:
         Preparation("github"),
         print,
         processes=2,
-        alone_records=0,
+        alone_records=1,
+        wait_for_workers=True,
     )
     found = list(split_records(Chunks(io.BytesIO(b"\n".join(records))), "Records"))
     try:
@@ -102,7 +103,7 @@ def test_a_killed_worker_is_told_and_nothing_after_it_is_published() -> None:
         os.kill(process.pid, signal.SIGKILL)
         process.join(10)
         with pytest.raises(WorkerFailed, match="signal 9"):
-            _publish(publisher, found[1_200:] * 3)
+            _publish(publisher, found[1_200:] * 6)
     finally:
         publisher.close()
     alone = _imported("github", b"\n".join(records))[0]
