@@ -40,8 +40,8 @@ class EventAssembler:
         """`operator_account` is the account id of events that name none.
 
         `redactor` takes the secrets out (default: the built-in rules). `from_json` tells that all
-        fields are what a parser of JSON gave: no NaN is looked for behind each null, and most secrets are
-        looked for in the event's bytes at once.
+        fields are what a parser of JSON gave: no NaN is looked for behind each null, and secrets
+        are looked for in the event's bytes, all at once.
         """
         self._operator_account = operator_account
         self._redactor = redactor or Redactor()

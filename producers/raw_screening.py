@@ -20,23 +20,23 @@ from auditbus.producers.secret_patterns import BUILT_IN
 
 __all__ = ["Suspicion", "raw_screen"]
 
-_TOKEN = "[A-Za-z0-9_-]"
+_WORD = "[A-Za-z0-9_-]"
 # What is before a digit: no letter nor digit, but maybe the end of an escape.
 _EDGE = r"(?:[^A-Za-z0-9]|\\[bfnrt]|\\u[0-9a-f]{4})"
 # By the names of BUILT_IN, and `assignment`.
 _NEEDED = {
     "pem": "-----BEGIN ",
-    "jwt": rf"eyJ{_TOKEN}{{5}}{_TOKEN}*\.",
+    "jwt": rf"eyJ{_WORD}{{5}}{_WORD}*\.",
     "prefixed": rf"(?:abt_|gh[pousr]_|github_pat_|gl[a-z]+-|xox[a-z]-|xapp-|[sr]k_(?:live|test)_"
-    rf"|sk-|npm_|hf_|pypi-AgE|do[opr]_v1_|shp[a-z]+_|dckr_pat_|lin_api_|GOCSPX-){_TOKEN}{{12}}"
+    rf"|sk-|npm_|hf_|pypi-AgE|do[opr]_v1_|shp[a-z]+_|dckr_pat_|lin_api_|GOCSPX-){_WORD}{{12}}"
     r"|AGE-SECRET-KEY-1",
     "webhook": "whsec_",
     "aws": "(?:AKIA|ASIA|ABIA)[0-9A-Z]{16}",
-    "google": f"AIza{_TOKEN}{{16}}",
-    "dotted": rf"(?:SG|ya29|hvs|hvb)\.{_TOKEN}{{16}}",
+    "google": f"AIza{_WORD}{{16}}",
+    "dotted": rf"(?:SG|ya29|hvs|hvb)\.{_WORD}{{16}}",
     "twilio": "SK[0-9a-f]{32}",
     "telegram": "[0-9]{8}:AA",
-    "discord": rf"[MNO]{_TOKEN}{{23}}{_TOKEN}*\.{_TOKEN}{{6}}\.",
+    "discord": rf"[MNO]{_WORD}{{23}}{_WORD}*\.{_WORD}{{6}}\.",
     "discord_url": r"discord(?:app)?\.com/api/",
     "slack_url": r"hooks\.slack\.com/services/",
     "bearer": r"(?:[Bb]earer|BEARER)[ \\\x7f]",
@@ -73,7 +73,7 @@ def raw_screen(
     `more_names` are secret too, in one word each. None where google-re2 is not installed.
     """
     try:
-        import re2  # noqa: PLC0415 -- of the console's extra; the SDK alone does without
+        import re2
     except ImportError:
         return None
     if _NEEDED.keys() != {*BUILT_IN, "assignment"}:

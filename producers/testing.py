@@ -15,7 +15,7 @@ from typing import Any, Self, Unpack
 
 import orjson
 
-from auditbus.producers.assembly import EventAssembler
+from auditbus.producers.assembly import Assembled, EventAssembler
 from auditbus.producers.certainty import Certainty, CertaintyByAction, refuse_in_event_loop
 from auditbus.producers.expectations import explained, matches, shown
 from auditbus.producers.fields import EventFields
@@ -118,8 +118,15 @@ class RecordingProducer:
             refuse_in_event_loop()
         return self._keep(filled)
 
+    def emit_assembled(self, event: Assembled, *, stamped: bool = False) -> Acknowledged:  # noqa: ARG002
+        """Keep one event that an EventAssembler made."""
+        return self._keep_assembled(event)
+
     def _keep(self, fields: dict[str, Any]) -> Acknowledged:
-        raw, _, event_id = self._assemble(fields)
+        return self._keep_assembled(self._assemble(fields))
+
+    def _keep_assembled(self, event: Assembled) -> Acknowledged:
+        raw, _, event_id = event
         if self._error is not None:
             raise self._error
         with self._lock:
@@ -161,7 +168,7 @@ class RecordingProducer:
     def flush(self, timeout_s: float = 30.0) -> None:
         """Do nothing: all is delivered."""
 
-    def close(self, timeout_s: float = 30.0) -> None:  # noqa: ARG002 -- AuditProducer's
+    def close(self, timeout_s: float = 30.0) -> None:  # noqa: ARG002
         """Refuse events from now on; `events` stays."""
         with self._lock:
             self._closed = True

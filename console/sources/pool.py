@@ -53,13 +53,22 @@ class Pool:
         self._workers: list[tuple[BaseProcess, Connection]] = []
         for number in range(processes):
             ours, theirs = context.Pipe()
-            process: BaseProcess = context.Process(
+            process: BaseProcess = context.Process(  # type: ignore[attr-defined]  # not in typeshed
                 target=_work, args=(theirs, preparation), name=f"prepare-{number}", daemon=True
             )
             process.start()
             theirs.close()  # or its end would not be seen
             self._workers.append((process, ours))
         self._sent = self._received = 0
+        self._ready = False
+        self._greeted: set[BaseProcess] = set()
+
+    @property
+    def is_ready(self) -> bool:
+        """True once every worker waits for its first batch, or has ended."""
+        if not self._ready:
+            self._ready = all(connection.poll() for _, connection in self._workers)
+        return self._ready
 
     @property
     def is_full(self) -> bool:
@@ -82,6 +91,9 @@ class Pool:
         """
         process, connection = self._workers[self._received % len(self._workers)]
         try:
+            if process not in self._greeted:
+                connection.recv()
+                self._greeted.add(process)
             found: list[Outcome] | str = connection.recv()
         except (EOFError, OSError):
             raise _ended(process) from None
@@ -129,6 +141,7 @@ def _work(connection: Connection, preparation: Preparation) -> None:
     gc.set_threshold(_COLLECT_EVERY)
     prepare = preparation.begin()
     with connection, suppress(EOFError, OSError):  # the main process has ended
+        connection.send("ready")
         while True:
             batch: Batch = connection.recv()
             try:

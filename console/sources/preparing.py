@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -23,14 +23,15 @@ from auditbus.schemas.errors import InvalidEvent, RejectCode
 __all__ = ["Outcome", "Preparation", "Prepare", "Prepared", "Refused", "in_source"]
 
 
-class Prepared(NamedTuple):
-    """An event, ready for the queue. `stamped`: it has a `producer` of its own."""
+Prepared = tuple[Assembled, bool]
+"""An event ready for the queue, and whether it has a `producer` of its own.
 
-    assembled: Assembled
-    stamped: bool
+A plain tuple: it goes from process to process at half the cost.
+"""
 
 
-class Refused(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Refused:
     """Why a record is no event."""
 
     code: RejectCode
@@ -68,16 +69,16 @@ class Preparation:
         def prepare(content: Content | Unread | Refused) -> Outcome:
             fields: dict[str, Any] = {}
             try:
-                if type(content) is Refused:
+                if isinstance(content, Refused):
                     return content
                 record = parse(content) if isinstance(content, bytes) else content
-                if not isinstance(record, dict):
+                if isinstance(record, InvalidEvent):
                     raise record
                 fields = record if map_record is None else map_record(record, account)
                 stamped = fields.get("producer") is not None
                 if not stamped:
                     fields.pop("producer", None)  # a null would stand beside the stamp
-                return Prepared(assemble(fields), stamped)
+                return assemble(fields), stamped
             except InvalidEvent as error:
                 return refused(error, fields, name)
 

@@ -20,7 +20,7 @@ _QUEUE_WAIT_S = 0.02
 _SETTLE_WAIT_S = 0.01
 _SETTLE_EVERY = 256
 _BATCH_RECORDS, _BATCH_BYTES = 500, 512 * 1024
-# Until then the records are prepared here: starting the workers takes as long as some thousands.
+# Until then no worker is started: that costs as much as some thousands.
 _ALONE_RECORDS = 4_000
 
 Report = Callable[[str], None]
@@ -58,8 +58,15 @@ class Publisher:
         *,
         processes: int = 1,
         alone_records: int = _ALONE_RECORDS,
+        wait_for_workers: bool = False,
     ) -> None:
-        """More than one process: workers prepare what comes after the first `alone_records`."""
+        """More than one process: workers are started after the first `alone_records`.
+
+        They prepare what comes once they have started, which takes a second; `wait_for_workers`:
+        all that comes after.
+        """
+        self._wait_for_workers = wait_for_workers
+        self._is_shared = False
         self.tally = Tally()
         self._producer = producer
         self._preparation = preparation
@@ -80,12 +87,12 @@ class Publisher:
 
         Raises WorkerFailed.
         """
-        if self._pool is None:
-            if self._count != self._alone_records:
-                self._count += 1
-                self._conclude(file, found, self._prepare(found.content))
-                return
-            self._pool = Pool(self._preparation, self._processes)
+        if not self._is_shared:
+            self._count += 1
+            self._conclude(file, found, self._prepare(found.content))
+            if self._alone_records is not None and self._count >= self._alone_records:
+                self._share()
+            return
         self._batch.append((file, found))
         if isinstance(found.content, bytes):
             self._batch_bytes += len(found.content)
@@ -113,6 +120,13 @@ class Publisher:
         if self._pool is not None:
             self._pool.close()
 
+    def _share(self) -> None:
+        """Start the workers; leave the records to them once they are there."""
+        if self._pool is None:
+            self._pool = Pool(self._preparation, self._processes)
+        if self._wait_for_workers or self._count % _SETTLE_EVERY == 0:
+            self._is_shared = self._wait_for_workers or self._pool.is_ready
+
     def _send(self) -> None:
         if self._pool is None or not self._batch:
             return
@@ -129,14 +143,14 @@ class Publisher:
             self._conclude(file, found, outcome)
 
     def _conclude(self, file: str, found: Found, outcome: Outcome) -> None:
-        if isinstance(outcome, Prepared):
+        if not isinstance(outcome, Refused):
             if self._producer is None:
                 self.tally.accepted += 1
                 return
             try:
                 delivery = self._emit(self._producer, outcome)
             except InvalidEvent as error:  # too large with the producer's stamp
-                fields = orjson.loads(outcome.assembled[0])
+                fields = orjson.loads(outcome[0][0])
                 outcome = refused(error, fields, self._preparation.format_name)
             else:
                 self.tally.accepted += 1
@@ -148,9 +162,10 @@ class Publisher:
         self._report(f"{file}{found.place} {found.number}: {outcome.reason}")
 
     def _emit(self, producer: AuditProducer, prepared: Prepared) -> Delivery:
+        assembled, stamped = prepared
         while True:
             try:
-                return producer.emit_assembled(prepared.assembled, stamped=prepared.stamped)
+                return producer.emit_assembled(assembled, stamped=stamped)
             except QueueFull:
                 self._settle()
                 time.sleep(_QUEUE_WAIT_S)  # ends: what waits is delivered, or times out

@@ -49,8 +49,9 @@ def split_lines(chunks: Iterable[bytes]) -> Iterator[Found]:
 
 
 def split_records(chunks: Iterable[bytes], envelope: str) -> Iterator[Found]:
-    """Yield every record, most of them unread. An object whose member `envelope` is an array stands for its elements.
+    """Yield every record, most of them unread.
 
+    An object whose member `envelope` is an array stands for its elements.
     Arrays and envelopes may be larger than memory: no more is held than one record may have
     (MAX_RECORD_BYTES) and a chunk.
     """

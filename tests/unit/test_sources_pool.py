@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from auditbus.console.sources.errors import WorkerFailed
 from auditbus.console.sources.pool import Pool
 from auditbus.console.sources.preparing import Preparation
 from auditbus.console.sources.publishing import Publisher
+from auditbus.console.sources.records import Found
 from auditbus.producers.assembly import Assembled
 from tests.source_records import RECORDS
 
@@ -66,11 +68,16 @@ def _imported(name: str, text: bytes, **how: Any) -> tuple[list[Assembled], list
     return recorder.events, told, str(tally.reasons)
 
 
+def _publish(publisher: Publisher, found: Sequence[Found]) -> None:
+    for item in found:
+        publisher.publish("", item)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_many_processes_make_the_same_events_in_the_same_order(name: str) -> None:
     text = _text(name)
     alone = _imported(name, text)
-    together = _imported(name, text, processes=3, alone_records=100)
+    together = _imported(name, text, processes=3, alone_records=100, wait_for_workers=True)
     assert together == alone
     assert len(alone[0]) >= _COUNT - 4
     assert len(alone[1]) >= 2
@@ -84,20 +91,19 @@ def test_a_killed_worker_is_told_and_nothing_after_it_is_published() -> None:
         Preparation("github"),
         print,
         processes=2,
-        alone_records=0,
+        alone_records=1,
+        wait_for_workers=True,
     )
     found = list(split_records(Chunks(io.BytesIO(b"\n".join(records))), "Records"))
     try:
-        for item in found[:1_200]:
-            publisher.publish("", item)
+        _publish(publisher, found[:1_200])
         assert publisher._pool is not None
         process = publisher._pool._workers[0][0]
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
         process.join(10)
         with pytest.raises(WorkerFailed, match="signal 9"):
-            for item in found[1_200:] * 3:
-                publisher.publish("", item)
+            _publish(publisher, found[1_200:] * 6)
     finally:
         publisher.close()
     alone = _imported("github", b"\n".join(records))[0]
@@ -108,7 +114,7 @@ def test_a_killed_worker_is_told_and_nothing_after_it_is_published() -> None:
 
 def test_a_worker_that_fails_says_why() -> None:
     with Pool(Preparation("okta", "acme"), 1) as pool:
-        pool.send([object()])  # type: ignore[list-item]  # a fault that no input can cause
+        pool.send(7)  # type: ignore[arg-type]  # a fault that no input can cause
         assert pool.is_full
         with pytest.raises(WorkerFailed, match="TypeError"):
             pool.receive()
