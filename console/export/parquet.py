@@ -21,8 +21,8 @@ from auditbus.console.query.predicate import Predicate
 __all__ = ["ParquetWriter"]
 
 _READ_BYTES = 1024 * 1024
-# What a footer may take: it grows by some 10 KB a row group, so this is a hundred million events.
-_MOST_FOOTER_BYTES = 16 * 1024 * 1024
+# What a slice's footer may take, at some 10 KB a row group: eighty million events a month.
+_MOST_FOOTER_BYTES = 8 * 1024 * 1024
 _TAIL_BYTES = 8  # the footer's length, and the magic number
 _ENGINE_SETTINGS = {
     "output_format_parquet_row_group_size": 100_000,
@@ -57,13 +57,16 @@ class ParquetWriter:
         ) as stream:
             held = _HeldBack()
             while piece := stream.read(_READ_BYTES):
-                yield from self._passed_on(held.add(piece), 0)
-        groups, footer = held.rest()
+                held.add(piece)
+                yield from map(self._passed_on, held.all_but(_MOST_FOOTER_BYTES))
+        ending = held.ending_bytes()
+        yield from map(self._passed_on, held.all_but(ending))
+        groups, footer = held.split(ending)
         try:
             rows = self._footer.add(footer, shift)
         except ValueError as error:
             raise ExportBroken(f"the store's answer is no Parquet file: {error}") from None
-        yield from self._passed_on(groups, rows)
+        yield self._passed_on(groups, rows)
 
     def end(self, client: Client) -> bytes:
         """Return the footer. Asks the engine for an empty file where there was no slice."""
@@ -72,10 +75,9 @@ class ParquetWriter:
                 pass
         return self._footer.to_bytes()
 
-    def _passed_on(self, content: bytes, rows: int) -> Iterator[Chunk]:
+    def _passed_on(self, content: bytes, rows: int = 0) -> Chunk:
         self._written += len(content)
-        if content or rows:
-            yield Chunk(content, rows)
+        return Chunk(content, rows)
 
 
 class _HeldBack:
@@ -84,32 +86,35 @@ class _HeldBack:
     def __init__(self) -> None:
         self._pieces: deque[bytes] = deque()
         self._size = 0
-        self._is_begun = False
+        self._to_skip = len(MAGIC)
 
-    def add(self, piece: bytes) -> bytes:
+    def add(self, piece: bytes) -> None:
         self._pieces.append(piece)
         self._size += len(piece)
-        if self._size - len(self._pieces[0]) < _MOST_FOOTER_BYTES:
-            return b""
-        return self._begun(self._take())
 
-    def rest(self) -> tuple[bytes, bytes]:
-        """Return the last row groups and the footer. Raises ExportBroken."""
-        content = b"".join(self._pieces)
-        size = int.from_bytes(content[-_TAIL_BYTES : -len(MAGIC)], "little")
-        end = len(content) - _TAIL_BYTES
-        if not content.endswith(MAGIC) or size > end:
+    def all_but(self, size: int) -> Iterator[bytes]:
+        """Give out what comes before the last `size` bytes, by whole pieces: nothing is copied."""
+        while self._pieces and self._size - len(self._pieces[0]) >= size:
+            piece = self._pieces.popleft()
+            self._size -= len(piece)
+            yield self._begun(piece)
+
+    def ending_bytes(self) -> int:
+        """Return how long the footer and what follows it are. Raises ExportBroken."""
+        tail = b"".join(list(self._pieces)[-_TAIL_BYTES:])[-_TAIL_BYTES:]
+        size = int.from_bytes(tail[: -len(MAGIC)], "little") + _TAIL_BYTES
+        if not tail.endswith(MAGIC) or size > self._size:
             raise ExportBroken("the store's answer broke off, or its footer is too long")
-        return self._begun(content[: end - size]), content[end - size : end]
+        return size
 
-    def _take(self) -> bytes:
-        piece = self._pieces.popleft()
-        self._size -= len(piece)
-        return piece
+    def split(self, ending_bytes: int) -> tuple[bytes, bytes]:
+        """Return the last of the row groups, and the footer."""
+        content = b"".join(self._pieces)
+        end = len(content) - ending_bytes
+        return self._begun(content[:end]), content[end:-_TAIL_BYTES]
 
     def _begun(self, content: bytes) -> bytes:
-        """Return `content` without the magic number, where the file begins with it."""
-        if self._is_begun:
-            return content
-        self._is_begun = True
-        return content.removeprefix(MAGIC)
+        """Return `content` without what is in it of the magic number that the file begins with."""
+        skipped = min(self._to_skip, len(content))
+        self._to_skip -= skipped
+        return content[skipped:]
