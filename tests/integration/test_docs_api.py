@@ -18,8 +18,8 @@ from tests.store import encode, enriched_event, migrated_client
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_every_command_is_answered(clickhouse: ClickHouse) -> None:
-    store = migrated_client(clickhouse)
+def test_every_command_is_answered(fresh_clickhouse: ClickHouse) -> None:
+    store = migrated_client(fresh_clickhouse)
     events = [enriched_event("acme") for _ in range(3)]
     Writer(store).insert([encode(event) for event in events], f"test:{uuid7()}")
     found = []
