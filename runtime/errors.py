@@ -10,6 +10,7 @@ AuditbusError                      (auditbus.schemas.errors)
 │   └── ClickHouseUnreachable
 ├── TopicMisconfigured             a topic is missing or not as it must be
 ├── OffsetLost                     the committed offset is no longer in the topic
+├── WorkerFailed                   a process that helps this one ended or failed
 ├── StoreRefused                   ClickHouse refuses and no retry helps; says what to change
 └── PublishError                   an event could not be published
     ├── QueueFull        retriable the producer's queue is full: nothing was sent
@@ -40,6 +41,7 @@ __all__ = [
     "StoreRefused",
     "TopicMisconfigured",
     "Unreachable",
+    "WorkerFailed",
     "WouldBlock",
 ]
 
@@ -88,6 +90,10 @@ class OffsetLost(AuditbusError):
         self.topic = topic
         self.partition = partition
         self.offset = offset
+
+
+class WorkerFailed(AuditbusError):
+    """A worker process ended or failed; nothing of what it was given was done."""
 
 
 class StoreRefused(AuditbusError):

@@ -6,7 +6,6 @@ from enum import IntEnum
 
 import click
 
-from auditbus.console.sources.errors import WorkerFailed
 from auditbus.deploy.local.errors import BrokerUnavailable, ChildFailed, DirectoryInUse
 from auditbus.runtime.errors import (
     DeliveryFailed,
@@ -14,6 +13,7 @@ from auditbus.runtime.errors import (
     SettingsError,
     StoreRefused,
     Unreachable,
+    WorkerFailed,
 )
 from auditbus.schemas.catalogue import CatalogueError
 from auditbus.schemas.errors import AuditbusError

@@ -17,9 +17,9 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Self
 
-from auditbus.console.sources.errors import WorkerFailed
 from auditbus.console.sources.preparing import Outcome, Preparation, Refused
 from auditbus.console.sources.records import Content, Unread
+from auditbus.runtime.errors import WorkerFailed
 
 __all__ = ["Pool", "usable_processors"]
 

@@ -12,12 +12,12 @@ import orjson
 import pytest
 
 from auditbus.console.sources import FORMATS, Chunks, split_records
-from auditbus.console.sources.errors import WorkerFailed
 from auditbus.console.sources.pool import Pool
 from auditbus.console.sources.preparing import Preparation
 from auditbus.console.sources.publishing import Publisher
 from auditbus.console.sources.records import Found
 from auditbus.producers.assembly import Assembled
+from auditbus.runtime.errors import WorkerFailed
 from tests.source_records import RECORDS
 
 _COUNT = 1_300  # some batches, the last of them not full
