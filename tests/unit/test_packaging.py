@@ -73,7 +73,9 @@ def test_the_sdk_may_import_nothing_of_the_runtime_but_errors() -> None:
         for contract in _PYPROJECT["tool"]["importlinter"]["contracts"]
         if contract.get("source_modules") == ["auditbus.producers"]
     )
-    modules = {path.stem for path in (_ROOT / "runtime").glob("*.py")} - {"__init__", "errors"}
+    runtime = _ROOT / "runtime"
+    modules = {path.stem for path in runtime.glob("*.py")} - {"__init__", "errors"}
+    modules |= {path.parent.name for path in runtime.glob("*/__init__.py")}
     assert forbidden == {f"auditbus.runtime.{module}" for module in modules}
 
 
