@@ -43,6 +43,8 @@ __all__ = [
     "status_key",
 ]
 
+# A topic that was just made has no leader, or is not known to every broker, for a moment.
+_YOUNG_S, _LOOK_AGAIN_S = 2.0, 0.1
 _TIMEOUT_S = 15.0
 _BATCH = 500
 # A poll returns when it has a full batch or this is over, even at the end of the topic.
@@ -138,13 +140,20 @@ class ControlReader:
         self._consumer.close()
 
     def _partitions(self, topic: str) -> set[int]:
-        try:
-            described = self._consumer.list_topics(topic, timeout=_TIMEOUT_S).topics[topic]
-        except KafkaException as error:
-            raise _unreachable(error.args[0]) from error
-        if described.error is not None:
-            raise TopicMisconfigured(f"{topic}: missing; run: auditbus topics create")
-        return set(described.partitions)
+        deadline = time.monotonic() + _YOUNG_S
+        while True:
+            try:
+                described = self._consumer.list_topics(topic, timeout=_TIMEOUT_S).topics[topic]
+            except KafkaException as error:
+                raise _unreachable(error.args[0]) from error
+            if described.error is None:
+                return set(described.partitions)
+            if time.monotonic() > deadline:
+                break
+            time.sleep(_LOOK_AGAIN_S)
+        if described.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise _unreachable(described.error)
+        raise TopicMisconfigured(f"{topic}: missing; run: auditbus topics create")
 
 
 def read_control(kafka: KafkaSettings) -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import urllib3
 
 from auditbus.deploy.local.ports import free_port
 from auditbus.runtime.kafka import new_admin, new_producer
-from auditbus.runtime.settings import Settings
+from auditbus.runtime.settings import KafkaSettings, Settings
+from auditbus.runtime.topic_admin import create_topics, specs_for
 from auditbus.sinks.siem.control import ControlWriter, Status, read_control, status_key
 from auditbus.sinks.siem.standing import State
 from auditbus.sinks.siem.tally import Counts
@@ -144,6 +146,18 @@ def test_a_misspelt_name_is_refused(
     assert result.exit_code == 2
     assert "no destination sock" in result.stderr
     assert "soc" in result.stderr
+
+
+def test_a_control_topic_that_is_only_being_made_is_waited_for(
+    kafka: Kafka, unique_prefix: str
+) -> None:
+    settings = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers, topic_prefix=unique_prefix)
+    making = threading.Timer(0.5, lambda: create_topics(new_admin(settings), specs_for(settings)))
+    making.start()
+    try:
+        assert read_control(settings) == {}
+    finally:
+        making.join()
 
 
 def test_a_test_event_is_marked_redacted_and_judged_by_the_answer(
