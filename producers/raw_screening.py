@@ -46,13 +46,15 @@ _NEEDED = {
     "card": rf"{_EDGE}(?:4\d{{12}}(?:\d{{3}}){{0,2}}|5\d{{15}}|2\d{{15}}|3\d{{13,15}}|6\d{{15,18}}"
     r"|[2-6]\d{3}[ -]\d{4}[ -]\d{4}[ -]\d{4}|3\d{3}[ -]\d{6}[ -]\d{5})[^A-Za-z0-9]",
     # A colon between two members is followed by neither: what follows is printable ASCII.
-    "assignment": r"""=|:[^!-\[\]-~]|[rw]d:|\\"[\\"'\]]*(?:[ \t]|\\t)*:""",
+    "assignment": r"""=|:[^!-\[\]-~]|[rw]d(?:[ \t]|\\t)*:|\\"[\\"'\]]*(?:[ \t]|\\t)*:""",
 }
 
 
 # Between two letters of a name: what is neither letter nor digit, and the escapes.
 _GAP = r'(?:[^A-Za-z0-9"\\]|\\(?:["\\/bfnrt]|u[0-9a-f]{4}))*'
 _REST = r'(?:[^"\\]|\\.)*'
+
+_SECRET = b'{"password":"-"}'
 
 
 class Suspicion(IntEnum):
@@ -70,7 +72,8 @@ def raw_screen(
 ) -> Callable[[bytes], Suspicion] | None:
     """Return what judges an encoded event by the built-in patterns but those `without`.
 
-    `more_names` are secret too, in one word each. None where google-re2 is not installed.
+    `more_names` are secret too, in one word each. None where google-re2 is not installed,
+    or has no room for so many names.
     """
     try:
         import re2
@@ -84,10 +87,15 @@ def raw_screen(
     # A set tells whether, not where, and that in a third of the time.
     automaton = re2.Set.SearchSet(options)
     kept = [regex for name, regex in _NEEDED.items() if name not in without]
-    automaton.Add("|".join(kept).encode())
-    automaton.Add(_names(more_names).encode())
-    automaton.Compile()
+    try:
+        automaton.Add("|".join(kept).encode())
+        automaton.Add(_names(more_names).encode())
+        automaton.Compile()
+    except re2.error:
+        return None
     match = automaton.Match
+    if not match(_SECRET):  # out of memory, which it does not tell: it would find nothing ever
+        return None
 
     def judge(raw: bytes) -> Suspicion:
         found = match(raw)
@@ -100,17 +108,18 @@ def raw_screen(
 
 def _names(more: Iterable[str]) -> str:
     """Return what matches a member whose name may be a secret's, or a label that may name one."""
-    inner = "|".join(map(_spaced, sorted({*TERMS, *GLUED_ENDS, *more})))
+    built_in = {*TERMS, *GLUED_ENDS}.difference(more := {*more})
+    exact = "|".join(map(_spaced, sorted(built_in - {"accesskey"} | more)))
     last = "|".join(map(_spaced, sorted(LAST_TERMS)))
-    # `accessKeyId` is in most of CloudTrail's records.
-    name = inner.replace(_spaced("accesskey"), f"{_spaced('accesskey')}{_NOT_ID}")
-    label = rf'"(?:field|name|key|header)":"{_REST}(?:{inner}|{last})'
-    alone = rf'{_spaced("accesskey")}":'
-    return rf'(?is)(?:{name}){_REST}":|(?:{last}){_GAP}":|{alone}|{label}'
+    access_key = _spaced("accesskey")
+    # `accessKeyId` is in most of CloudTrail's records; an operator's own name is never excepted.
+    name = f"(?:{exact}){_REST}|{access_key}(?:{_NOT_ID}{_REST}|I?)"
+    label = rf'"(?:field|name|key|header)":"{_REST}(?:{exact}|{access_key}|{last})'
+    return rf'(?is)(?:{name})":|(?:{last}){_GAP}":|{label}'
 
 
-# What follows is not the whole rest of a name that is `Id`.
-_NOT_ID = r'(?-i:[^I"]|I[^d]|Id[^"])'
+# What begins like no `Id`, or goes on after it; `I` alone is not among it.
+_NOT_ID = r'(?-i:[^I"\\]|\\.|I(?:[^d"\\]|\\.)|Id(?:[^"\\]|\\.))'
 
 
 def _spaced(word: str) -> str:

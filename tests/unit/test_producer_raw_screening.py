@@ -30,6 +30,7 @@ REDACTORS = [
     Redactor(),
     Redactor(without=["aws"], allow=["credentials"]),
     Redactor(names=["license_plate"]),
+    Redactor(names=["access_key", "myAccessKeyId"]),
 ]
 _SMALL = st.text('abk"\\\n\t\x01 :=/@.-_é\u00a0\u2003Ii0', max_size=6)
 _TEXTS = FRAGMENTS | SECRETS | st.tuples(_SMALL, SECRETS | FRAGMENTS, _SMALL).map("".join)
@@ -53,6 +54,14 @@ _METADATA = st.recursive(
 @example(metadata={"a": "\n4111111111111111"})
 @example(metadata={"accessKey": "x1"})
 @example(metadata={"accessKeyId": {"access_key_id_v2": "x1"}})
+@example(metadata={'accessKey"v2': "x1"})
+@example(metadata={"accessKeyI": "x1"})
+@example(metadata={'accessKeyI"x': "x1"})
+@example(metadata={'accessKeyId"x': "x1"})
+@example(metadata={"accessKeyId": "x1"})
+@example(metadata={"myAccessKeyId": "x1"})
+@example(metadata={"a": "password :hunter2"})
+@example(metadata={"a": "password\t:hunter2"})
 @example(metadata={"x": [{"name": "my-pin", "value": "77"}]})
 def test_what_would_be_redacted_is_never_let_through(
     redactor: Redactor, metadata: dict[str, Any]
@@ -85,6 +94,14 @@ def test_no_text_that_holds_a_secret_is_let_through(text: str) -> None:
     event = {"metadata": {"note": text}}
     if REDACTORS[0].redacted(event) != event:
         assert screen(orjson.dumps(event)) is Suspicion.TEXTS
+
+
+def test_more_names_than_the_automaton_holds_are_looked_for_without_it() -> None:
+    redactor = Redactor(names=[f"{'long' * 9}{number}" for number in range(400)])
+    assert redactor.raw_screen() is None
+    assemble = EventAssembler("system", Catalogue.builtin(), redactor, from_json=True)
+    raw, _, _ = assemble({"action": "Login", "metadata": {f"{'long' * 9}7": "hunter2"}})
+    assert b"hunter2" not in raw
 
 
 @pytest.mark.parametrize("name", RECORDS)
