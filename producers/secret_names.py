@@ -50,6 +50,7 @@ class SecretNames:
 
     def __init__(self, more: Iterable[str] = (), allowed: Iterable[str] = ()) -> None:
         """`more` names are secret too, `allowed` ones never; both compared by words."""
+        more = tuple(more)
         self.more = frozenset(_joined(name) for name in more) - {""}
         self._allowed = frozenset(_joined(name) for name in allowed)
         self._window = max([_MAX_WINDOW, *(len(_WORDS(name)) for name in more)])

@@ -436,3 +436,11 @@ def test_a_card_number_is_told_from_another_number() -> None:
         assert is_card_number(card)
     assert not is_card_number("4111111111111112")
     assert not is_card_number("1763805600000003")
+
+
+def test_more_names_may_come_from_a_generator() -> None:
+    name = "badge_of_the_night_guard"
+    redactor = Redactor(names=(one for one in [name]))
+    fields = {"metadata": {name: "4711", "other": "4711"}}
+    assert redactor.redacted(fields)["metadata"]["other"] == "4711"
+    assert "4711" not in str(redactor.redacted(fields)["metadata"][name])
