@@ -42,7 +42,7 @@ def test_one_is_told_before_and_after_that_a_spreadsheet_cannot_hold_all(
     expect(before).to_contain_text("only the newest 1,048,575 of these 1,048,576 would be in it")
     form = page.get_by_label("Format")
     assert form.get_attribute("aria-describedby") == "too-many"
-    page.get_by_role("button", name="Export").click()
+    page.get_by_role("button", name="Export", exact=True).click()
     row = page.locator("#own tbody tr").first
     expect(row).to_contain_text("finished", timeout=240_000)  # by itself, without reloading
     expect(row).to_contain_text("Truncated: the newest 1,048,575 of 1,048,576")
@@ -62,7 +62,7 @@ def test_whole_events_have_no_limit_and_say_nothing_of_one(visit: Open) -> None:
     matched = page.locator("#matched").inner_text()
     assert page.locator("#too-many").count() == 0
     page.get_by_label("Format").select_option("ndjson")
-    page.get_by_role("button", name="Export").click()
+    page.get_by_role("button", name="Export", exact=True).click()
     row = page.locator("#own tbody tr").first
     expect(row).to_contain_text("finished", timeout=60_000)
     expect(row.locator("td").nth(2)).to_have_text(matched)
@@ -78,7 +78,7 @@ def test_what_makes_no_sense_is_said(visit: Open) -> None:
     page = visit("/exports?action=Login", person=AUDITOR)
     page.get_by_label("Format").select_option("parquet")
     page.get_by_label("Compression").select_option("gzip")
-    page.get_by_role("button", name="Export").click()
+    page.get_by_role("button", name="Export", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("Parquet compresses itself")
     page.goto("/exports?since=yesterday")  # the log says what is wrong with the view
     expect(page.get_by_role("alert").first).to_contain_text("yesterday")

@@ -234,7 +234,8 @@ def test_killed_in_between_nothing_is_missing_and_the_next_run_ends_it(
     ids = "SELECT uniqExact(id) FROM audit.log WHERE account = %(account)s"
     assert client.query(ids, parameters={"account": account}).result_rows == [(7,)]
     of_person = [row for row in _rows(client, account) if row["actor_id"] == user]
-    assert of_person, "it was killed before the originals went"
+    # Where all copies are there, a merge may have put them in the originals' place by itself.
+    assert of_person or step == "deleting", "it was killed before the originals went"
     done = auditbus("erase", "--user", user, "--yes", environment=environment)
     assert done.exit_code == 0, done.stderr
     rows = _rows(client, account)
