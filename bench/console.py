@@ -15,7 +15,6 @@ from urllib.parse import urlencode
 
 import orjson
 import urllib3
-from clickhouse_connect.driver.client import Client
 
 from auditbus.deploy.local.child import Child
 from auditbus.deploy.local.ports import LOOPBACK, free_port
@@ -27,7 +26,7 @@ from bench.broker import kafka
 from bench.parts import RunningConsole, running, running_console, running_store
 from bench.report import Measured
 from bench.sink import enriched_events
-from bench.stored_events import fill
+from bench.stored_events import fill, merge_past_months
 
 _EVENTS = int(os.environ.get("AUDITBUS_BENCH_CONSOLE_EVENTS", "10000000"))
 # A directory whose store is filled already, to try something out; else one is made and removed.
@@ -81,7 +80,7 @@ def run() -> Measured:
                 if not _FILLED:
                     for _ in fill(client, _EVENTS, datetime.now(UTC)):
                         pass
-                    _merge_past_months(client)
+                    merge_past_months(client)
             with running_console(directory, environment, **_CONSOLE) as console:
                 figures = _alone(console)
                 figures |= _under_load(console, settings, directory, environment)
@@ -115,16 +114,6 @@ def run() -> Measured:
             "tails: resident memory of a whole console, just started, with 200 tails of 50 tokens.",
         ),
     )
-
-
-def _merge_past_months(client: Client) -> None:
-    """Do at once what time does to months in which nothing happens any more."""
-    rows = client.query(
-        "SELECT DISTINCT partition FROM system.parts WHERE active AND database = 'audit'"
-        " AND table = 'events' ORDER BY partition"
-    ).result_rows
-    for (partition,) in rows[:-1]:
-        client.command(f"OPTIMIZE TABLE audit.events PARTITION {partition} FINAL")
 
 
 def _alone(console: RunningConsole) -> dict[str, float]:

@@ -21,7 +21,7 @@ _PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime
 
 
 def run() -> Measured:
-    from bench.stored_events import fill
+    from bench.stored_events import fill, merge_past_months
 
     with tempfile.TemporaryDirectory(prefix="auditbus-bench-") as name:
         directory = Path(name)
@@ -30,7 +30,7 @@ def run() -> Measured:
                 migrate(client)
                 for _ in fill(client, _EVENTS, datetime.now(UTC)):
                     pass
-                client.command("OPTIMIZE TABLE audit.events FINAL")
+                merge_past_months(client)
             with running_console(directory, environment) as console:
                 figures = _measure(console.url, console.token)
     return Measured(

@@ -7,7 +7,7 @@ from clickhouse_connect.driver.client import Client
 
 from auditbus.console.query.predicate import moment_parameter
 
-__all__ = ["ACCOUNTS", "SPAN", "fill"]
+__all__ = ["ACCOUNTS", "SPAN", "fill", "merge_past_months"]
 
 ACCOUNTS = 5_000
 SPAN = timedelta(days=170)  # less than the retention, so that nothing expires meanwhile
@@ -93,3 +93,13 @@ def fill(client: Client, total: int, end: datetime) -> Iterator[int]:
             },
         )
         yield first + rows
+
+
+def merge_past_months(client: Client) -> None:
+    """Do at once what time does to months in which nothing happens any more."""
+    rows = client.query(
+        "SELECT DISTINCT partition FROM system.parts WHERE active AND database = 'audit'"
+        " AND table = 'events' ORDER BY partition"
+    ).result_rows
+    for (partition,) in rows[:-1]:
+        client.command(f"OPTIMIZE TABLE audit.events PARTITION {partition} FINAL")
