@@ -30,7 +30,7 @@ class Footer:
     def __init__(self) -> None:
         """Nothing was added yet."""
         self._whole: Struct = {}
-        self._groups: list[Struct] = []
+        self._groups: list[bytes] = []  # written: in parts they take many times the room
         self.rows = 0
 
     @property
@@ -50,8 +50,8 @@ class Footer:
                 _move(group, shift)
         except (KeyError, TypeError):
             raise ValueError("no Parquet footer") from None
-        self._whole = self._whole or told
-        self._groups += groups
+        self._whole = self._whole or {**told, _ROW_GROUPS: (told[_ROW_GROUPS][0], None)}
+        self._groups += map(encode_struct, groups)
         self.rows += rows
         return rows
 

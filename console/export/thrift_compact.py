@@ -11,7 +11,10 @@ from typing import Any, TypeAlias
 __all__ = ["Struct", "decode_struct", "encode_struct"]
 
 Struct: TypeAlias = "dict[int, tuple[int, Any]]"
-"""Type and value by field id. Lists are pairs of the type of their elements and a Python list."""
+"""Type and value by field id. Lists are pairs of the type of their elements and a Python list.
+
+A struct within may also be the bytes of one, written already.
+"""
 
 _TRUE, _FALSE, _BYTE, _INTEGERS, _DOUBLE, _BINARY = 1, 2, 3, {4, 5, 6}, 7, 8
 _LISTS, _STRUCT = {9, 10}, 12
@@ -106,7 +109,10 @@ def _put_value(into: bytearray, kind: int, value: Any) -> None:
         _put_varint(into, len(value))
         into += value
     elif kind == _STRUCT:
-        _put_struct(into, value)
+        if isinstance(value, bytes):
+            into += value
+        else:
+            _put_struct(into, value)
     elif kind in _LISTS:
         of, items = value
         if len(items) < _LONG_LIST:
