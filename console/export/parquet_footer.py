@@ -43,15 +43,18 @@ class Footer:
 
         The columns are those of the first. Raises ValueError for what is no footer.
         """
+
+        def moved(group: Struct) -> bytes:
+            _move(group, shift)
+            return encode_struct(group)
+
         try:
-            told = decode_struct(footer)
+            told = decode_struct(footer, {_ROW_GROUPS: moved})
             rows, (_, groups) = int(told[_NUM_ROWS][1]), told[_ROW_GROUPS][1]
-            for group in groups:
-                _move(group, shift)
         except (KeyError, TypeError):
             raise ValueError("no Parquet footer") from None
         self._whole = self._whole or {**told, _ROW_GROUPS: (told[_ROW_GROUPS][0], None)}
-        self._groups += map(encode_struct, groups)
+        self._groups += groups
         self.rows += rows
         return rows
 

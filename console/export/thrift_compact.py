@@ -6,25 +6,33 @@ it. See https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-pr
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
-__all__ = ["Struct", "decode_struct", "encode_struct"]
+__all__ = ["Each", "Struct", "decode_struct", "encode_struct"]
 
 Struct: TypeAlias = "dict[int, tuple[int, Any]]"
 """Type and value by field id. Lists are pairs of the type of their elements and a Python list.
 
 A struct within may also be the bytes of one, written already.
 """
+Each: TypeAlias = "Mapping[int, Callable[[Struct], bytes]]"
+"""By field id of a list of structs: what to keep of each of them."""
 
 _TRUE, _FALSE, _BYTE, _INTEGERS, _DOUBLE, _BINARY = 1, 2, 3, {4, 5, 6}, 7, 8
 _LISTS, _STRUCT = {9, 10}, 12
 _LONG_LIST = 15
 
 
-def decode_struct(data: bytes) -> Struct:
-    """Read one struct. Raises ValueError for what is none, or has a map in it."""
+def decode_struct(data: bytes, each: Each = MappingProxyType({})) -> Struct:
+    """Read one struct. Raises ValueError for what is none, or has a map in it.
+
+    `each` names fields of it that are lists of structs: what its function returns of one is kept
+    in its place, so that a long list is never there in parts, which take many times the room.
+    """
     try:
-        return _Reader(data).struct()
+        return _Reader(data).struct(each)
     except IndexError:
         raise ValueError("a struct breaks off") from None
 
@@ -41,16 +49,17 @@ class _Reader:
         self._data = data
         self._at = 0
 
-    def struct(self) -> Struct:
+    def struct(self, each: Each = MappingProxyType({})) -> Struct:
         found: Struct = {}
         number = 0
         while header := self._byte():
             delta, kind = header >> 4, header & 0x0F
             number = number + delta if delta else _from_zigzag(self._varint())
-            found[number] = (kind, None if kind in {_TRUE, _FALSE} else self._value(kind))
+            keep = each.get(number)
+            found[number] = (kind, None if kind in {_TRUE, _FALSE} else self._value(kind, keep))
         return found
 
-    def _value(self, kind: int) -> Any:
+    def _value(self, kind: int, keep: Callable[[Struct], bytes] | None = None) -> Any:
         if kind in _INTEGERS:
             return _from_zigzag(self._varint())
         if kind == _BINARY:
@@ -61,7 +70,10 @@ class _Reader:
             header = self._byte()
             size, of = header >> 4, header & 0x0F
             size = self._varint() if size == _LONG_LIST else size
-            return of, [self._value(of) for _ in range(size)]
+            return of, [
+                keep(self.struct()) if keep and of == _STRUCT else self._value(of)
+                for _ in range(size)
+            ]
         if kind in {_TRUE, _FALSE, _BYTE}:  # a boolean in a list takes a byte
             return self._byte()
         if kind == _DOUBLE:
